@@ -1,0 +1,60 @@
+//! What our networks ask of a Burn backend beyond Burn's own operators.
+//!
+//! Each concept is a trait ([`ConvOps`], [`RequantOps`], ...) whose methods default to plain Burn operators: they
+//! work on every backend and are differentiable where that makes sense. The CPU backend `Flex` overrides them with
+//! the slice kernels of [`crate::kernels`], and `Autodiff<Flex>` with the same kernels and their gradients.
+//! Networks are generic over [`CodecBackend`], the sum of these traits.
+
+mod conv;
+mod flex;
+pub mod plain;
+mod requant;
+pub mod shuffle;
+mod slices;
+pub mod wavelet;
+
+use burn::tensor::backend::Backend;
+use burn_autodiff::Autodiff;
+use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn_flex::Flex;
+
+pub use crate::kernels::activation::Activation;
+pub use conv::ConvOps;
+pub use requant::RequantOps;
+pub use shuffle::ShuffleOps;
+pub use wavelet::{Boundary, WaveletOps};
+
+/// Implements traits without required items for the GPU backends that are switched on, and for autodiff over them.
+///
+/// Covered are `Wgpu` with kernel fusion and without, and `Cuda`.
+macro_rules! plain_on_gpu {
+    ($($operations:ident),+ $(,)?) => {$(
+        #[cfg(feature = "wgpu")]
+        impl $operations for burn::backend::Wgpu {}
+        #[cfg(feature = "wgpu")]
+        impl<C: burn_autodiff::checkpoint::strategy::CheckpointStrategy> $operations
+            for burn_autodiff::Autodiff<burn::backend::Wgpu, C> {}
+        #[cfg(feature = "wgpu")]
+        impl $operations
+            for burn::backend::wgpu::CubeBackend<burn::backend::wgpu::WgpuRuntime, f32, i32, u32> {}
+        #[cfg(feature = "wgpu")]
+        impl<C: burn_autodiff::checkpoint::strategy::CheckpointStrategy> $operations
+            for burn_autodiff::Autodiff<
+                burn::backend::wgpu::CubeBackend<burn::backend::wgpu::WgpuRuntime, f32, i32, u32>,
+                C,
+            > {}
+        #[cfg(feature = "cuda")]
+        impl $operations for burn::backend::Cuda {}
+        #[cfg(feature = "cuda")]
+        impl<C: burn_autodiff::checkpoint::strategy::CheckpointStrategy> $operations
+            for burn_autodiff::Autodiff<burn::backend::Cuda, C> {}
+    )+};
+}
+pub(crate) use plain_on_gpu;
+
+/// A backend that has everything our networks use.
+pub trait CodecBackend: Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps {}
+
+impl CodecBackend for Flex {}
+impl<C: CheckpointStrategy> CodecBackend for Autodiff<Flex, C> {}
+plain_on_gpu!(CodecBackend);

@@ -1,0 +1,68 @@
+//! The default operations, in plain Burn operators. They are the reference that the fast ones are tested against.
+
+use burn::tensor::activation::{leaky_relu, relu};
+use burn::tensor::backend::Backend;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Shape, Tensor};
+
+use super::Activation;
+
+/// Applies an activation.
+pub fn activate<B: Backend, const D: usize>(
+    x: Tensor<B, D>,
+    activation: Activation,
+) -> Tensor<B, D> {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => relu(x),
+        Activation::LeakyRelu(slope) => leaky_relu(x, f64::from(slope)),
+        Activation::ClampedRelu(limit) => x.clamp(0.0, limit),
+    }
+}
+
+/// See [`super::ConvOps::conv2d_same`].
+pub fn conv2d_same<B: Backend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    let options = same(&weight, 1);
+    activate(conv2d(x, weight, Some(bias), options), activation)
+}
+
+/// See [`super::ConvOps::depthwise_conv2d_same`].
+pub fn depthwise_conv2d_same<B: Backend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    let options = same(&weight, weight.dims()[0]);
+    activate(conv2d(x, weight, Some(bias), options), activation)
+}
+
+/// See [`super::RequantOps::conv2d_requant`].
+pub fn conv2d_requant<B: Backend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    multiplier: Tensor<B, 1>,
+    lo: f32,
+    hi: f32,
+) -> Tensor<B, 4> {
+    let options = same(&weight, 1);
+    let channels = Shape::new([1, weight.dims()[0], 1, 1]);
+    let sums = conv2d(x, weight, Some(bias), options);
+    (sums * multiplier.reshape(channels))
+        .add_scalar(0.5)
+        .floor()
+        .clamp(lo, hi)
+}
+
+/// Stride 1 and as much padding as keeps the size.
+fn same<B: Backend>(weight: &Tensor<B, 4>, groups: usize) -> ConvOptions<2> {
+    let [_, _, height, width] = weight.dims();
+    ConvOptions::new([1, 1], [height / 2, width / 2], [1, 1], groups)
+}

@@ -1,0 +1,13 @@
+//! CPU kernels on plain slices: no tensors, no backends, the same bits for any number of threads.
+
+pub mod activation;
+pub mod conv;
+pub mod depthwise;
+pub mod matmul;
+pub mod requant;
+pub mod scratch;
+pub mod shape;
+pub(crate) mod shuffle;
+pub(crate) mod simd;
+pub(crate) mod wavelet;
+pub(crate) mod wavelet_short;

@@ -1,0 +1,9 @@
+//! Container, weights, backends and building blocks shared by the learned codecs
+
+pub mod container;
+pub mod digest;
+pub mod error;
+pub mod limits;
+
+pub mod backend;
+pub mod kernels;

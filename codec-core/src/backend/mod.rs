@@ -8,6 +8,7 @@
 mod conv;
 mod flex;
 pub mod plain;
+pub mod rate;
 mod requant;
 pub mod shuffle;
 mod slices;
@@ -20,6 +21,7 @@ use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
 pub use conv::ConvOps;
+pub use rate::RateOps;
 pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
 pub use wavelet::{Boundary, WaveletOps};
@@ -53,7 +55,7 @@ macro_rules! plain_on_gpu {
 pub(crate) use plain_on_gpu;
 
 /// A backend that has everything our networks use.
-pub trait CodecBackend: Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps {}
+pub trait CodecBackend: Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps {}
 
 impl CodecBackend for Flex {}
 impl<C: CheckpointStrategy> CodecBackend for Autodiff<Flex, C> {}

@@ -4,6 +4,7 @@ pub mod activation;
 pub mod conv;
 pub mod depthwise;
 pub mod matmul;
+pub(crate) mod rate;
 pub mod requant;
 pub mod scratch;
 pub mod shape;

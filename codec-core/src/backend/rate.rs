@@ -1,0 +1,628 @@
+//! Rate estimation and quantization with usable gradients, as operators of the back ends.
+
+use super::slices::{contiguous, primitive, tensor, values, wrap};
+use crate::kernels::rate as kernel;
+use burn::backend::Autodiff;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn_autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn_flex::{Flex, FlexTensor};
+
+/// Largest magnitude of a quantized weight.
+const MAX_WEIGHT: f32 = 127.0;
+
+/// Operators of rate-distortion training.
+///
+/// As Burn's elementwise operators do, those with several tensors panic when the shapes differ.
+pub trait RateOps: Backend {
+    /// Bits that an ideal coder spends on each value, from a Gaussian integrated over an interval of length one.
+    ///
+    /// With `s = 0.11 (256 / 0.11)^(t / 63)`, `t` the entry of `log_scale_index` clamped to `0..=63`, and
+    /// `v = y - mean`: `-log2 max(Phi((1/2 - |v|) / s) - Phi((-1/2 - |v|) / s), 1e-9)` (Minnen, Ballé, Toderici 2018,
+    /// with the likelihood in its numerically stable form). Relative accuracy about 1e-4.
+    ///
+    /// Gradients: where the likelihood is at its bound, that of the tail's slope, cut off at a distance of eight scales.
+    /// Beyond a bound of the index the gradient passes only where descent moves the index inward (the default
+    /// implementation decides that for a positive incoming gradient).
+    ///
+    /// # Shapes
+    /// All tensors have the same shape, which is that of the result.
+    fn gaussian_bits<const D: usize>(
+        y: Tensor<Self, D>,
+        mean: Tensor<Self, D>,
+        log_scale_index: Tensor<Self, D>,
+    ) -> Tensor<Self, D> {
+        generic_bits(y, mean, log_scale_index)
+    }
+
+    /// `floor(x + 1/2)` with gradient 1 (straight-through).
+    fn ste_round<const D: usize>(x: Tensor<Self, D>) -> Tensor<Self, D> {
+        generic_round(x)
+    }
+
+    /// `clamp(floor(x multiplier + 1/2), lo, hi) / multiplier`, with gradient 1 for `lo <= x multiplier <= hi` and 0
+    /// outside. `multiplier` is positive; exact when it is a power of two.
+    fn fake_quant<const D: usize>(
+        x: Tensor<Self, D>,
+        multiplier: f32,
+        lo: f32,
+        hi: f32,
+    ) -> Tensor<Self, D> {
+        generic_fake_quant(x, multiplier, lo, hi)
+    }
+
+    /// [`RateOps::fake_quant`] of weights to `-127..=127` with one multiplier for each output channel.
+    ///
+    /// # Shapes
+    /// `w`: `[co, ...]`, `multiplier`: `[co]` (positive, not differentiated); the result has the shape of `w`.
+    fn fake_quant_weight<const D: usize>(
+        w: Tensor<Self, D>,
+        multiplier: Tensor<Self, 1>,
+    ) -> Tensor<Self, D> {
+        let mut shape = [1; D];
+        if let Some(first) = shape.first_mut() {
+            *first = multiplier.dims()[0];
+        }
+        let multiplier = multiplier.detach().reshape(shape);
+        let inside = (w * multiplier.clone()).clamp(-MAX_WEIGHT, MAX_WEIGHT);
+        generic_round(inside) / multiplier
+    }
+}
+
+/// The value of `value` with the gradient of `carrier`.
+fn straight_through<B: Backend, const D: usize>(
+    value: Tensor<B, D>,
+    carrier: Tensor<B, D>,
+) -> Tensor<B, D> {
+    value.detach() + (carrier.clone() - carrier.detach())
+}
+
+fn generic_round<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    straight_through(x.clone().detach().add_scalar(0.5).floor(), x)
+}
+
+fn generic_fake_quant<B: Backend, const D: usize>(
+    x: Tensor<B, D>,
+    multiplier: f32,
+    lo: f32,
+    hi: f32,
+) -> Tensor<B, D> {
+    let value = x
+        .clone()
+        .detach()
+        .mul_scalar(multiplier)
+        .add_scalar(0.5)
+        .floor()
+        .clamp(lo, hi);
+    straight_through(
+        value.mul_scalar(1.0 / multiplier),
+        x.clamp(lo / multiplier, hi / multiplier),
+    )
+}
+
+/// Half the complementary error function of `z >= 0`, given `exp(-z^2)`.
+fn tail<B: Backend, const D: usize>(z: Tensor<B, D>, e: Tensor<B, D>) -> Tensor<B, D> {
+    let t = z.mul_scalar(0.5).add_scalar(1.0).recip();
+    let [first @ .., last] = kernel::ERFCX;
+    let start = t.zeros_like().add_scalar(last);
+    let sum = first
+        .into_iter()
+        .rev()
+        .fold(start, |sum, c| (sum * t.clone()).add_scalar(c));
+    (e * t * sum).mul_scalar(0.5)
+}
+
+/// The rate in Burn's operators. Values and derivatives come from the same formulas as in the kernel, without the
+/// autodiff graph; the gradient then enters by factors that are zero in value.
+fn generic_bits<B: Backend, const D: usize>(
+    y: Tensor<B, D>,
+    mean: Tensor<B, D>,
+    index: Tensor<B, D>,
+) -> Tensor<B, D> {
+    use std::f32::consts::{FRAC_1_SQRT_2, LN_2};
+    let value = y - mean;
+    let (v, raw_t) = (value.clone().detach(), index.clone().detach());
+    let t = raw_t.clone().clamp(0.0, kernel::LAST_SCALE);
+    let inverse = t
+        .mul_scalar(-kernel::LOG_SCALE_STEP)
+        .sub_scalar(kernel::LOG_MIN_SCALE)
+        .exp();
+    let distance = v.clone().abs();
+    let near = distance.clone().sub_scalar(0.5) * inverse.clone();
+    let far = distance.add_scalar(0.5) * inverse.clone();
+    let (near_z, far_z) = (
+        near.clone().abs().mul_scalar(FRAC_1_SQRT_2),
+        far.clone().mul_scalar(FRAC_1_SQRT_2),
+    );
+    let near_e = (near_z.clone() * near_z.clone()).neg().exp();
+    let far_e = (far_z.clone() * far_z.clone()).neg().exp();
+    let (near_tail, far_tail) = (tail(near_z, near_e.clone()), tail(far_z, far_e.clone()));
+    let contains_zero = near.clone().lower_elem(0.0);
+    let outside = near_tail.clone() - far_tail.clone();
+    let raw = outside.mask_where(contains_zero, near_tail.neg().add_scalar(1.0) - far_tail);
+    let likelihood = raw.clone().clamp_min(kernel::MIN_LIKELIHOOD);
+    let bits = likelihood.clone().log().mul_scalar(-1.0 / LN_2);
+    if !B::ad_enabled(&value.device()) {
+        return bits;
+    }
+    let bounded = raw.lower_elem(kernel::MIN_LIKELIHOOD);
+    let weight = likelihood
+        .recip()
+        .mul_scalar((2.0 * std::f32::consts::PI).sqrt().recip());
+    let pull = near.clone().clamp_max(kernel::MAX_SLOPE);
+    let outward = ((near_e.clone() - far_e.clone()) * weight.clone())
+        .mask_where(bounded.clone(), pull.clone());
+    let widening =
+        ((near * near_e - far * far_e) * weight).mask_where(bounded, pull.clone() * pull);
+    let by_value = (outward * inverse * v.sign()).mul_scalar(1.0 / LN_2);
+    let by_index = widening.mul_scalar(-kernel::LOG_SCALE_STEP / LN_2);
+    let too_low =
+        raw_t.clone().lower_elem(0.0).float() * by_index.clone().greater_elem(0.0).float();
+    let too_high = raw_t.clone().greater_elem(kernel::LAST_SCALE).float()
+        * by_index.clone().lower_elem(0.0).float();
+    let by_index = by_index * (too_low + too_high).neg().add_scalar(1.0);
+    bits.detach()
+        + (value.clone() - value.detach()) * by_value.detach()
+        + (index - raw_t) * by_index.detach()
+}
+
+/// Allocates what a kernel fills.
+fn filled(x: &FlexTensor, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut out = vec![0.0; values(x).len()];
+    fill(&mut out);
+    tensor(out, x.layout().shape().clone())
+}
+
+fn map(x: FlexTensor, f: impl Fn(f32) -> f32 + Sync + Copy) -> FlexTensor {
+    let x = contiguous(x);
+    filled(&x, |out| kernel::map(values(&x), out, f))
+}
+
+fn product(
+    a: &FlexTensor,
+    b: &FlexTensor,
+    f: impl Fn(f32, f32) -> f32 + Sync + Copy,
+) -> FlexTensor {
+    filled(a, |out| kernel::map2(values(a), values(b), out, f))
+}
+
+#[track_caller]
+fn same_shape<B: Backend, const D: usize>(
+    y: &Tensor<B, D>,
+    mean: &Tensor<B, D>,
+    index: &Tensor<B, D>,
+) {
+    let dims = [y.dims(), mean.dims(), index.dims()];
+    assert!(
+        dims[0] == dims[1] && dims[0] == dims[2],
+        "gaussian_bits: shapes differ: {dims:?}"
+    );
+}
+
+fn bits(y: FlexTensor, mean: FlexTensor, index: FlexTensor) -> FlexTensor {
+    let (y, mean, index) = (contiguous(y), contiguous(mean), contiguous(index));
+    filled(&y, |out| {
+        kernel::bits(values(&y), values(&mean), values(&index), out)
+    })
+}
+
+fn round(x: FlexTensor) -> FlexTensor {
+    map(
+        x,
+        #[inline(always)]
+        |x| (x + 0.5).floor(),
+    )
+}
+
+fn quantize(x: FlexTensor, multiplier: f32, lo: f32, hi: f32) -> FlexTensor {
+    let inverse = 1.0 / multiplier;
+    map(
+        x,
+        #[inline(always)]
+        move |x| kernel::fake_quant(x, multiplier, inverse, lo, hi),
+    )
+}
+
+impl RateOps for Flex {
+    fn gaussian_bits<const D: usize>(
+        y: Tensor<Self, D>,
+        mean: Tensor<Self, D>,
+        log_scale_index: Tensor<Self, D>,
+    ) -> Tensor<Self, D> {
+        same_shape(&y, &mean, &log_scale_index);
+        wrap(bits(
+            primitive(y),
+            primitive(mean),
+            primitive(log_scale_index),
+        ))
+    }
+
+    fn ste_round<const D: usize>(x: Tensor<Self, D>) -> Tensor<Self, D> {
+        wrap(round(primitive(x)))
+    }
+
+    fn fake_quant<const D: usize>(
+        x: Tensor<Self, D>,
+        multiplier: f32,
+        lo: f32,
+        hi: f32,
+    ) -> Tensor<Self, D> {
+        wrap(quantize(primitive(x), multiplier, lo, hi))
+    }
+}
+
+/// Derivatives of the bits by value and index, and the index.
+#[derive(Debug, Clone)]
+struct Derivatives {
+    by_value: FlexTensor,
+    by_index: FlexTensor,
+    index: FlexTensor,
+}
+
+#[derive(Debug)]
+struct BitsStep;
+
+impl Backward<Flex, 3> for BitsStep {
+    type State = Derivatives;
+
+    fn backward(
+        self,
+        ops: Ops<Derivatives, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        let Derivatives {
+            by_value,
+            by_index,
+            index,
+        } = ops.state;
+        let [y, mean, scale] = ops.parents;
+        if let Some(y) = y {
+            grads.register::<Flex>(
+                y.id,
+                product(
+                    &gradient,
+                    &by_value,
+                    #[inline(always)]
+                    |g, d| g * d,
+                ),
+            );
+        }
+        if let Some(mean) = mean {
+            grads.register::<Flex>(
+                mean.id,
+                product(
+                    &gradient,
+                    &by_value,
+                    #[inline(always)]
+                    |g, d| -g * d,
+                ),
+            );
+        }
+        if let Some(scale) = scale {
+            let gradient = product(
+                &gradient,
+                &by_index,
+                #[inline(always)]
+                |g, d| g * d,
+            );
+            let gradient = product(
+                &gradient,
+                &index,
+                #[inline(always)]
+                |g, t| kernel::index_gradient(g, t),
+            );
+            grads.register::<Flex>(scale.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RoundStep;
+
+impl Backward<Flex, 1> for RoundStep {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| gradient);
+    }
+}
+
+#[derive(Debug)]
+struct QuantStep;
+
+impl Backward<Flex, 1> for QuantStep {
+    /// The input and the range in which the gradient passes.
+    type State = (FlexTensor, f32, f32);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, lo, hi) = ops.state;
+        unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
+            product(
+                &contiguous(gradient),
+                &x,
+                #[inline(always)]
+                move |g, x| if x >= lo && x <= hi { g } else { 0.0 },
+            )
+        });
+    }
+}
+
+impl<C: CheckpointStrategy> RateOps for Autodiff<Flex, C> {
+    fn gaussian_bits<const D: usize>(
+        y: Tensor<Self, D>,
+        mean: Tensor<Self, D>,
+        log_scale_index: Tensor<Self, D>,
+    ) -> Tensor<Self, D> {
+        same_shape(&y, &mean, &log_scale_index);
+        let (y, mean, index) = (primitive(y), primitive(mean), primitive(log_scale_index));
+        let step = BitsStep
+            .prepare::<C>([y.node, mean.node, index.node])
+            .compute_bound();
+        wrap(match step.stateful() {
+            OpsKind::UnTracked(prep) => {
+                prep.finish(bits(y.primitive, mean.primitive, index.primitive))
+            }
+            OpsKind::Tracked(prep) => {
+                let (y, mean, index) = (
+                    contiguous(y.primitive),
+                    contiguous(mean.primitive),
+                    contiguous(index.primitive),
+                );
+                let n = values(&y).len();
+                let (mut bits, mut by_value, mut by_index) =
+                    (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+                kernel::bits_with_derivatives(
+                    [values(&y), values(&mean), values(&index)],
+                    [&mut bits, &mut by_value, &mut by_index],
+                );
+                let shaped = |v| tensor(v, y.layout().shape().clone());
+                let (by_value, by_index) = (shaped(by_value), shaped(by_index));
+                prep.finish(
+                    Derivatives {
+                        by_value,
+                        by_index,
+                        index,
+                    },
+                    shaped(bits),
+                )
+            }
+        })
+    }
+
+    fn ste_round<const D: usize>(x: Tensor<Self, D>) -> Tensor<Self, D> {
+        let x = primitive(x);
+        wrap(
+            RoundStep
+                .prepare::<C>([x.node])
+                .compute_bound()
+                .stateless(round(x.primitive)),
+        )
+    }
+
+    fn fake_quant<const D: usize>(
+        x: Tensor<Self, D>,
+        multiplier: f32,
+        lo: f32,
+        hi: f32,
+    ) -> Tensor<Self, D> {
+        let x = primitive(x);
+        wrap(
+            match QuantStep.prepare::<C>([x.node]).compute_bound().stateful() {
+                OpsKind::UnTracked(prep) => prep.finish(quantize(x.primitive, multiplier, lo, hi)),
+                OpsKind::Tracked(prep) => {
+                    let x = contiguous(x.primitive);
+                    let output = quantize(x.clone(), multiplier, lo, hi);
+                    prep.finish((x, lo / multiplier, hi / multiplier), output)
+                }
+            },
+        )
+    }
+}
+
+super::plain_on_gpu!(RateOps);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    type Ad = Autodiff<Flex>;
+
+    fn uniform(n: usize, lo: f64, hi: f64) -> Tensor<Flex, 4> {
+        Tensor::random(
+            [1, 2, n, 50],
+            Distribution::Uniform(lo, hi),
+            &Default::default(),
+        )
+    }
+
+    fn close(a: Tensor<Flex, 4>, b: Tensor<Flex, 4>, what: &str) {
+        let error = (a.clone() - b.clone()).abs() / (b.abs() + 1.0);
+        let error: f32 = error.max().into_scalar();
+        assert!(error < 1e-4, "{what}: {error}");
+    }
+
+    fn inputs() -> [Tensor<Flex, 4>; 3] {
+        [
+            uniform(40, -30.0, 30.0),
+            uniform(40, -2.0, 2.0),
+            uniform(40, -4.0, 67.0),
+        ]
+    }
+
+    fn leaves(inputs: &[Tensor<Flex, 4>; 3]) -> [Tensor<Ad, 4>; 3] {
+        inputs.clone().map(|x| Tensor::from_inner(x).require_grad())
+    }
+
+    #[test]
+    fn bits_default_equals_override() {
+        let x = inputs();
+        let [y, mean, t] = x.clone();
+        let fast = Flex::gaussian_bits(y.clone(), mean.clone(), t.clone());
+        close(fast.clone(), generic_bits(y, mean, t), "bits");
+        let [y, mean, t] = leaves(&x);
+        let tracked = Ad::gaussian_bits(y.clone(), mean.clone(), t.clone());
+        assert_eq!(tracked.clone().inner().into_data(), fast.into_data());
+        let grads = tracked.mean().backward();
+        let [y2, mean2, t2] = leaves(&x);
+        let plain = generic_bits(y2.clone(), mean2.clone(), t2.clone())
+            .mean()
+            .backward();
+        let n = 4000.0;
+        close(
+            y.grad(&grads).unwrap() * n,
+            y2.grad(&plain).unwrap() * n,
+            "by y",
+        );
+        close(
+            mean.grad(&grads).unwrap() * n,
+            mean2.grad(&plain).unwrap() * n,
+            "by mean",
+        );
+        close(
+            t.grad(&grads).unwrap() * n,
+            t2.grad(&plain).unwrap() * n,
+            "by index",
+        );
+    }
+
+    #[test]
+    fn gradient_at_the_bounds_of_the_index_moves_inward_only() {
+        let constant = |v: f32| Tensor::<Ad, 1>::from_floats([v], &Default::default());
+        // A value far out asks for a larger scale, one at the mean for a smaller one.
+        for (value, t, sign, passes) in [
+            (5.0, -1.0, 1.0, true),
+            (0.0, -1.0, 1.0, false),
+            (0.0, -1.0, -1.0, true),
+            (0.0, 64.0, 1.0, true),
+            (900.0, 64.0, 1.0, false),
+        ] {
+            let t = constant(t).require_grad();
+            let bits = Ad::gaussian_bits(constant(value), constant(0.1), t.clone());
+            let gradient: f32 = t.grad(&(bits * sign).backward()).unwrap().into_scalar();
+            assert_eq!(
+                gradient != 0.0,
+                passes,
+                "value {value} sign {sign}: {gradient}"
+            );
+        }
+    }
+
+    #[test]
+    fn rounding_and_quantization() {
+        let x = uniform(40, -20.0, 20.0);
+        let weight = uniform(40, -1.0, 1.0);
+        type Op = fn(Tensor<Ad, 4>) -> Tensor<Ad, 4>;
+        let pairs: [(Op, Op); 2] = [
+            (Ad::ste_round, generic_round),
+            (
+                |x| Ad::fake_quant(x, 8.0, -100.0, 127.0),
+                |x| generic_fake_quant(x, 8.0, -100.0, 127.0),
+            ),
+        ];
+        for (fast, plain) in pairs {
+            let run = |op: Op| {
+                let x = Tensor::<Ad, 4>::from_inner(x.clone()).require_grad();
+                let y = op(x.clone());
+                let grads = (y.clone() * Tensor::from_inner(weight.clone()))
+                    .sum()
+                    .backward();
+                (y.inner().into_data(), x.grad(&grads).unwrap().into_data())
+            };
+            assert_eq!(run(fast), run(plain));
+        }
+        let values = |x: Tensor<Flex, 1>| x.into_data().to_vec::<f32>().unwrap();
+        let x =
+            Tensor::<Flex, 1>::from_floats([-2.5, -0.5, 0.49, 0.5, 3.5, 1e3], &Default::default());
+        assert_eq!(
+            values(Flex::ste_round(x.clone())),
+            [-2.0, 0.0, 0.0, 1.0, 4.0, 1000.0]
+        );
+        assert_eq!(
+            values(Flex::fake_quant(x, 2.0, -4.0, 6.0)),
+            [-2.0, -0.5, 0.5, 0.5, 3.0, 3.0]
+        );
+    }
+
+    #[test]
+    fn weights_by_channel() {
+        let w = Tensor::<Ad, 2>::from_floats([[0.3, -40.0], [0.3, 100.0]], &Default::default())
+            .require_grad();
+        let m = Tensor::from_floats([4.0, 1.0], &Default::default());
+        let q = Ad::fake_quant_weight(w.clone(), m);
+        let grads = q.clone().sum().backward();
+        assert_eq!(
+            q.into_data().to_vec::<f32>().unwrap(),
+            [0.25, -31.75, 0.0, 100.0]
+        );
+        assert_eq!(
+            w.grad(&grads).unwrap().into_data().to_vec::<f32>().unwrap(),
+            [1.0, 0.0, 1.0, 1.0]
+        );
+    }
+
+    #[test]
+    #[ignore = "timing"]
+    fn timing() {
+        let [y, mean, t] = [
+            uniform(16_000, -9.0, 9.0),
+            uniform(16_000, -2.0, 2.0),
+            uniform(16_000, 0.0, 63.0),
+        ];
+        let best = |f: &dyn Fn()| {
+            let run = |_| {
+                let start = std::time::Instant::now();
+                f();
+                start.elapsed().as_secs_f64() * 1e3
+            };
+            (0..20).map(run).fold(f64::MAX, f64::min)
+        };
+        let lift = |x: &Tensor<Flex, 4>| Tensor::<Ad, 4>::from_inner(x.clone()).require_grad();
+        println!(
+            "bits {:.2} ms",
+            best(&|| drop(Flex::gaussian_bits(y.clone(), mean.clone(), t.clone())))
+        );
+        println!(
+            "bits, forward and derivatives {:.2} ms",
+            best(&|| drop(Ad::gaussian_bits(lift(&y), lift(&mean), lift(&t))))
+        );
+        println!(
+            "bits, forward, sum and backward {:.2} ms",
+            best(&|| {
+                drop(
+                    Ad::gaussian_bits(lift(&y), lift(&mean), lift(&t))
+                        .sum()
+                        .backward(),
+                );
+            })
+        );
+        println!(
+            "default bits {:.1} ms",
+            best(&|| drop(generic_bits(y.clone(), mean.clone(), t.clone())))
+        );
+        println!("round {:.2} ms", best(&|| drop(Flex::ste_round(y.clone()))));
+        println!(
+            "fake_quant {:.2} ms",
+            best(&|| drop(Flex::fake_quant(y.clone(), 16.0, -127.0, 127.0)))
+        );
+        println!(
+            "fake_quant, forward, sum and backward {:.2} ms",
+            best(&|| {
+                drop(
+                    Ad::fake_quant(lift(&y), 16.0, -127.0, 127.0)
+                        .sum()
+                        .backward(),
+                );
+            })
+        );
+    }
+}

@@ -9,10 +9,12 @@ mod conv;
 mod flex;
 pub mod plain;
 pub mod rate;
+mod rate_plain;
 mod requant;
 pub mod shuffle;
 mod slices;
 pub mod wavelet;
+mod wavelet_plain;
 
 use burn::tensor::backend::Backend;
 use burn_autodiff::Autodiff;

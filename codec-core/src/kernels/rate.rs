@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Largest scale index.
 pub(crate) const LAST_SCALE: f32 = 63.0;
 /// Logarithm of the smallest scale, 0.11.
-pub(crate) const LOG_MIN_SCALE: f32 = -2.207_274_9;
+pub(crate) const LOG_MIN_SCALE: f32 = -2.207_275;
 /// Step of the logarithm of the scale, ln(256 / 0.11) / 63.
 pub(crate) const LOG_SCALE_STEP: f32 = 0.123_054_8;
 /// Smallest likelihood.
@@ -39,9 +39,9 @@ const EXP2: [f32; 6] = [
 ];
 /// `log2(1 + f) / f` for `|f| <= 1/3`, relative error 3e-8.
 const LOG2: [f32; 9] = [
-    1.442_695,
+    std::f32::consts::LOG2_E,
     -0.721_346_56,
-    0.480_897_62,
+    0.480_897_63,
     -0.360_788_07,
     0.288_636_61,
     -0.236_813_58,
@@ -49,7 +49,7 @@ const LOG2: [f32; 9] = [
     -0.222_081_54,
     0.197_905_9,
 ];
-const INV_SQRT_TAU: f32 = 0.398_942_28;
+const INV_SQRT_TAU: f32 = 0.398_942_3;
 /// Values per task.
 const CHUNK: usize = 1 << 14;
 
@@ -236,22 +236,10 @@ pub(crate) fn index_gradient(gradient: f32, index: f32) -> f32 {
     if outward { 0.0 } else { gradient }
 }
 
-/// `clamp(round(x * multiplier), lo, hi) / multiplier`, halves rounded up.
+/// `clamp(round(x * multiplier), lo, hi) / multiplier`, halves rounded up; no panic where the bounds are reversed.
 #[inline(always)]
 pub(crate) fn fake_quant(x: f32, multiplier: f32, inverse: f32, lo: f32, hi: f32) -> f32 {
-    (x * multiplier + 0.5).floor().clamp_to(lo, hi) * inverse
-}
-
-trait ClampTo {
-    fn clamp_to(self, lo: f32, hi: f32) -> f32;
-}
-
-impl ClampTo for f32 {
-    /// Like `clamp`, but without a panic when the bounds are reversed.
-    #[inline(always)]
-    fn clamp_to(self, lo: f32, hi: f32) -> f32 {
-        self.max(lo).min(hi)
-    }
+    (x * multiplier + 0.5).floor().max(lo).min(hi) * inverse
 }
 
 #[cfg(test)]

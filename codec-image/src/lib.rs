@@ -1,0 +1,10 @@
+//! Image input and output and learned image codecs
+
+pub mod alpha;
+pub mod coder;
+pub mod error;
+pub mod io;
+pub mod models;
+pub mod picture;
+
+pub use error::Error;

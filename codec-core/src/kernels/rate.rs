@@ -154,34 +154,33 @@ pub(crate) fn bits(y: &[f32], mean: &[f32], index: &[f32], bits: &mut [f32]) {
         });
 }
 
-/// Bits of every symbol and their derivatives by `y` and by the index.
-pub(crate) fn bits_with_derivatives(
+/// The gradients by `y` (that by `mean` is its negative) and by the index, from the inputs and the gradient of the bits.
+pub(crate) fn gradients(
     [y, mean, index]: [&[f32]; 3],
-    [bits, by_value, by_index]: [&mut [f32]; 3],
+    gradient: &[f32],
+    [by_value, by_index]: [&mut [f32]; 2],
 ) {
-    let inputs = y
-        .par_chunks(CHUNK)
-        .zip(mean.par_chunks(CHUNK))
-        .zip(index.par_chunks(CHUNK));
-    let outputs = bits
+    let inputs = y.par_chunks(CHUNK).zip(mean.par_chunks(CHUNK));
+    let inputs = inputs
+        .zip(index.par_chunks(CHUNK))
+        .zip(gradient.par_chunks(CHUNK));
+    let outputs = by_value
         .par_chunks_mut(CHUNK)
-        .zip(by_value.par_chunks_mut(CHUNK))
         .zip(by_index.par_chunks_mut(CHUNK));
     outputs
         .zip(inputs)
-        .for_each(|(((bits, by_value), by_index), ((y, mean), index))| {
-            let n = bits.len();
+        .for_each(|((by_value, by_index), (((y, mean), index), gradient))| {
+            let n = by_value.len();
             // Equal lengths, stated where the compiler sees them: no bounds are checked in the loop.
-            let (by_value, by_index) = (&mut by_value[..n], &mut by_index[..n]);
-            let (y, mean, index) = (&y[..n], &mean[..n], &index[..n]);
+            let by_index = &mut by_index[..n];
+            let (y, mean, index, gradient) = (&y[..n], &mean[..n], &index[..n], &gradient[..n]);
             vectorized(
                 #[inline(always)]
                 || {
                     for i in 0..n {
                         let rate = rate(y[i] - mean[i], index[i]);
-                        bits[i] = rate.bits;
-                        by_value[i] = rate.by_value;
-                        by_index[i] = rate.by_index;
+                        by_value[i] = gradient[i] * rate.by_value;
+                        by_index[i] = index_gradient(gradient[i] * rate.by_index, index[i]);
                     }
                 },
             );
@@ -228,10 +227,9 @@ pub(crate) fn map(a: &[f32], output: &mut [f32], f: impl Fn(f32) -> f32 + Sync +
         });
 }
 
-/// The gradient by the scale index: `by_index` times the incoming gradient, zero where the index is beyond a bound and
-/// descent would lead further out.
+/// The gradient by the scale index: zero where the index is beyond a bound and descent would lead further out.
 #[inline(always)]
-pub(crate) fn index_gradient(gradient: f32, index: f32) -> f32 {
+fn index_gradient(gradient: f32, index: f32) -> f32 {
     let outward = (index < 0.0 && gradient > 0.0) || (index > LAST_SCALE && gradient < 0.0);
     if outward { 0.0 } else { gradient }
 }

@@ -45,7 +45,7 @@ pub use evaluate::{Coded, TestPicture, evaluate, evaluate_anchor, evaluate_seria
 pub use image::RgbImage;
 pub use ms_ssim::{MS_SSIM_MIN_SIDE, ms_ssim};
 pub use psnr::psnr_rgb;
-pub use rd::{FileRow, RdCurve, RdPoint};
+pub use rd::{BPP_RANGE, FileRow, RdCurve, RdPoint};
 
 #[cfg(test)]
 mod test_images;

@@ -120,6 +120,12 @@ pub enum Error {
     },
 }
 
+impl From<crate::kernels::shape::ShapeError> for Error {
+    fn from(error: crate::kernels::shape::ShapeError) -> Self {
+        Self::BadParameter(error.to_string())
+    }
+}
+
 impl Error {
     /// Shorthand for [`Error::Malformed`].
     pub fn malformed(reason: impl Into<String>) -> Self {

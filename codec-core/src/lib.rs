@@ -3,7 +3,12 @@
 pub mod container;
 pub mod digest;
 pub mod error;
+pub mod layers;
 pub mod limits;
 
 pub mod backend;
 pub mod kernels;
+
+pub use digest::Digest;
+pub use error::{Error, ErrorKind};
+pub use limits::Limits;

@@ -1,0 +1,9 @@
+//! Layers that the model families share.
+
+mod conv;
+mod factorized;
+mod integer;
+
+pub use conv::{Conv, ConvConfig};
+pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
+pub use integer::{FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv, QuantConvConfig};

@@ -1,0 +1,3 @@
+//! Image model families.
+
+pub mod wpmr;

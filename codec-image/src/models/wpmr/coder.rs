@@ -1,0 +1,398 @@
+//! Coding tiles with trained weights on a backend.
+
+use std::time::Instant;
+
+use burn::module::Param;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use codec_core::layers::{Conv, IntConv};
+use codec_entropy::{Decoder, Encoder, TableSet};
+
+use super::config::{ALIGNMENT, HYPER_MAX, LATENTS, PASS_LATENTS, PASSES};
+use super::entropy::{HyperAnalysis, SCALE_MAX};
+use super::layout::{pass_latents, step_index, step_index_eighth};
+use super::model::{wavelet_forward, wavelet_inverse};
+use super::quality::{base_step, quality_plane};
+use super::symbols::{ERROR_BITS, PassLatents, nearest, optimized, reconstruct};
+use super::transform::{Analysis, Linear, Residual, Synthesis};
+use super::weights::{FloatParams, Weights};
+use crate::coder::{DecodedTile, EncodedTile, ImageCoder, Quality, RgbTile, Stages, TileOptions};
+
+/// Effort from which quantization is rate-distortion optimized.
+const OPTIMIZED_EFFORT: u8 = 4;
+/// Hyperlatents enter the integer network times this: 16 (integers stand for sixteenths) times
+/// [`super::entropy::HYPER_GAIN`].
+const HYPER_INTEGER_GAIN: i32 = 4;
+
+struct HyperSynthesis<B: Backend> {
+    input: IntConv<B>,
+    expand: IntConv<B>,
+    output: IntConv<B>,
+}
+
+struct Pass<B: Backend> {
+    entry: Option<IntConv<B>>,
+    spatial: IntConv<B>,
+    hidden: IntConv<B>,
+    mean: IntConv<B>,
+    scale: IntConv<B>,
+}
+
+/// A model on a device.
+pub struct Coder<B: Backend> {
+    weights: Weights,
+    device: B::Device,
+    analysis: Analysis<B>,
+    hyper_analysis: HyperAnalysis<B>,
+    synthesis: Synthesis<B>,
+    hyper_synthesis: HyperSynthesis<B>,
+    passes: Vec<Pass<B>>,
+}
+
+/// Everything that depends on the quality alone.
+struct Scaling<B: Backend> {
+    t: f32,
+    steps: Tensor<B, 4>,
+    eighth: Tensor<B, 4>,
+    base: Tensor<B, 4>,
+}
+
+/// Parameters of a pass on the host.
+struct PassIntegers {
+    means: Vec<i32>,
+    scales: Vec<u8>,
+}
+
+impl<B: CodecBackend> Coder<B> {
+    /// Puts weights on a device.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for incomplete weights.
+    pub fn new(weights: &Weights, device: &B::Device) -> Result<Self, Error> {
+        let conv = |name: &str| -> Result<Conv<B>, Error> {
+            let params = weights.float(name)?;
+            Ok(Conv { weight: Param::from_tensor(kernel(params, device)), bias: Param::from_tensor(bias(params, device)) })
+        };
+        let linear = |name: &str| -> Result<Linear<B>, Error> {
+            let params = weights.float(name)?;
+            Ok(Linear::fixed(kernel(params, device), bias(params, device)))
+        };
+        let integer = |name: &str| -> Result<IntConv<B>, Error> { Ok(weights.integer(name)?.init(device)) };
+        let blocks = (0..weights.config().synthesis_blocks)
+            .map(|i| {
+                Ok(Residual {
+                    spatial: conv(&format!("synthesis.blocks.{i}.spatial"))?,
+                    mix: conv(&format!("synthesis.blocks.{i}.mix"))?,
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let passes = (0..PASSES)
+            .map(|i| {
+                Ok(Pass {
+                    entry: if i == 0 { None } else { Some(integer(&format!("passes.{i}.entry"))?) },
+                    spatial: integer(&format!("passes.{i}.spatial"))?,
+                    hidden: integer(&format!("passes.{i}.hidden"))?,
+                    mean: integer(&format!("passes.{i}.mean"))?,
+                    scale: integer(&format!("passes.{i}.scale"))?,
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        Ok(Self {
+            device: device.clone(),
+            analysis: Analysis {
+                linear: linear("analysis.linear")?,
+                input: conv("analysis.input")?,
+                hidden: conv("analysis.hidden")?,
+                output: conv("analysis.output")?,
+            },
+            hyper_analysis: HyperAnalysis {
+                input: conv("hyper_analysis.input")?,
+                hidden: conv("hyper_analysis.hidden")?,
+                output: conv("hyper_analysis.output")?,
+            },
+            synthesis: Synthesis {
+                linear: linear("synthesis.linear")?,
+                input: conv("synthesis.input")?,
+                blocks,
+                output: conv("synthesis.output")?,
+            },
+            hyper_synthesis: HyperSynthesis {
+                input: integer("hyper_synthesis.input")?,
+                expand: integer("hyper_synthesis.expand")?,
+                output: integer("hyper_synthesis.output")?,
+            },
+            passes,
+            weights: weights.clone(),
+        })
+    }
+
+    fn tensor(&self, values: Vec<f32>, shape: [usize; 4]) -> Tensor<B, 4> {
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    fn scaling(&self, quality: Quality) -> Scaling<B> {
+        let t = quality.unit();
+        let table = self.weights.steps().at(t);
+        let pick = |index: Vec<usize>| -> Tensor<B, 4> {
+            let values: Vec<f32> = index.iter().map(|&i| table.get(i).copied().unwrap_or(1.0)).collect();
+            let count = values.len();
+            self.tensor(values, [1, count, 1, 1])
+        };
+        Scaling {
+            t,
+            steps: pick(step_index()),
+            eighth: pick(step_index_eighth()),
+            base: self.tensor(vec![base_step(self.weights.config(), t) as f32], [1, 1, 1, 1]),
+        }
+    }
+
+    /// Features of hyperlatents, all in integers.
+    fn features(&self, z: &[i32], grid: Grid, t: f32) -> Result<Tensor<B, 4>, Error> {
+        let channels = self.weights.config().hyper_latents;
+        let mut input: Vec<f32> = z.iter().map(|&v| (v.clamp(-HYPER_MAX, HYPER_MAX) * HYPER_INTEGER_GAIN) as f32).collect();
+        input.resize(input.len() + grid.hyper_area(), quality_plane(t) as f32);
+        let h = self.tensor(input, [1, channels + 1, grid.height / 2, grid.width / 2]);
+        let h = self.hyper_synthesis.input.forward(h);
+        let h = self.hyper_synthesis.expand.forward(h);
+        Ok(self.hyper_synthesis.output.forward(B::depth_to_space2(h)?))
+    }
+
+    fn parameters(
+        &self,
+        pass: &Pass<B>,
+        features: &Tensor<B, 4>,
+        seen: &[Tensor<B, 4>],
+    ) -> Result<PassIntegers, Error> {
+        let h = match &pass.entry {
+            Some(entry) => {
+                Tensor::cat(vec![entry.forward(Tensor::cat(seen.to_vec(), 1)), features.clone()], 1)
+            }
+            None => features.clone(),
+        };
+        let h = pass.hidden.forward(pass.spatial.forward(h));
+        let means = host(pass.mean.forward(h.clone()))?;
+        let scales = host(pass.scale.forward(h))?;
+        Ok(PassIntegers {
+            means: means.into_iter().map(|v| v as i32).collect(),
+            scales: scales.into_iter().map(|v| v.clamp(0.0, SCALE_MAX as f32) as u8).collect(),
+        })
+    }
+
+    /// The part that encoder and decoder share: runs the passes, asks `code` for the symbols of each.
+    fn run_passes(
+        &self,
+        features: &Tensor<B, 4>,
+        grid: Grid,
+        mut code: impl FnMut(usize, &PassIntegers) -> Result<Vec<i32>, Error>,
+    ) -> Result<Vec<PassLatents>, Error> {
+        let mut seen = Vec::with_capacity(PASSES);
+        let mut decoded = Vec::with_capacity(PASSES);
+        for (index, pass) in self.passes.iter().enumerate() {
+            let integers = self.parameters(pass, features, &seen)?;
+            let symbols = code(index, &integers)?;
+            let mut latents = reconstruct(&symbols, &integers.means);
+            if index + 1 < PASSES {
+                let context = std::mem::take(&mut latents.context);
+                seen.push(self.tensor(context, [1, PASS_LATENTS, grid.height, grid.width]));
+            }
+            decoded.push(latents);
+        }
+        Ok(decoded)
+    }
+}
+
+/// Size of the latent grid at 1/16.
+#[derive(Clone, Copy)]
+struct Grid {
+    width: usize,
+    height: usize,
+}
+
+impl Grid {
+    fn of(width: usize, height: usize) -> Result<Self, Error> {
+        let fits = |side: usize| (1..=1 << 24).contains(&side);
+        if !fits(width) || !fits(height) {
+            return Err(Error::BadParameter(format!("invalid tile size {width}x{height} (expected 1x1 or more)")));
+        }
+        let side = |side: usize| side.div_ceil(ALIGNMENT) * (ALIGNMENT / 16);
+        Ok(Self { width: side(width), height: side(height) })
+    }
+
+    fn area(self) -> usize {
+        self.width * self.height
+    }
+
+    fn hyper_area(self) -> usize {
+        self.area() / 4
+    }
+}
+
+fn kernel<B: Backend>(params: &FloatParams, device: &B::Device) -> Tensor<B, 4> {
+    let [output, input, side] = params.shape;
+    Tensor::from_data(TensorData::new(params.weight.clone(), [output, input, side, side]), device)
+}
+
+fn bias<B: Backend>(params: &FloatParams, device: &B::Device) -> Tensor<B, 1> {
+    Tensor::from_data(TensorData::new(params.bias.clone(), [params.bias.len()]), device)
+}
+
+fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .into_vec()
+        .map_err(|e| Error::Device { device: std::any::type_name::<B>().into(), reason: format!("no result: {e:?}") })
+}
+
+/// Table of each hyperlatent: its channel.
+fn hyper_indexes(channels: usize, area: usize) -> Vec<u16> {
+    (0..channels).flat_map(|c| std::iter::repeat_n(c as u16, area)).collect()
+}
+
+fn coding(e: codec_entropy::Error) -> Error {
+    Error::Malformed(format!("tile payload: {e}"))
+}
+
+/// RGB bytes to planes in 0..1, the last column and row repeated up to the aligned size.
+fn planes(tile: RgbTile<'_>, grid: Grid) -> Vec<f32> {
+    let (width, height) = (grid.width * 16, grid.height * 16);
+    let mut out = vec![0f32; 3 * width * height];
+    for (c, plane) in out.chunks_mut(width * height).enumerate() {
+        for (y, row) in plane.chunks_mut(width).enumerate() {
+            let source = y.min(tile.height - 1) * tile.width * 3;
+            let source = tile.samples.get(source..source + tile.width * 3).unwrap_or_default();
+            let mut last = 0.0;
+            for (x, value) in row.iter_mut().enumerate() {
+                if let Some(&v) = source.get(3 * x + c) {
+                    last = f32::from(v) / 255.0;
+                }
+                *value = last;
+            }
+        }
+    }
+    out
+}
+
+/// Planes in 0..1 to RGB bytes of the true size.
+fn interleave(planes: &[f32], grid: Grid, width: usize, height: usize) -> Vec<u8> {
+    let (stride, area) = (grid.width * 16, grid.area() * 256);
+    let mut out = vec![0u8; 3 * width * height];
+    for (y, row) in out.chunks_mut(3 * width).enumerate() {
+        for (c, plane) in planes.chunks(area).enumerate() {
+            let source = plane.get(y * stride..y * stride + width).unwrap_or_default();
+            for (pixel, &v) in row.chunks_mut(3).zip(source) {
+                if let Some(slot) = pixel.get_mut(c) {
+                    *slot = (v * 255.0 + 0.5).clamp(0.0, 255.0) as u8;
+                }
+            }
+        }
+    }
+    out
+}
+
+impl<B: CodecBackend> ImageCoder for Coder<B> {
+    fn encode_tile(&self, tile: RgbTile<'_>, options: TileOptions) -> Result<EncodedTile, Error> {
+        let grid = Grid::of(tile.width, tile.height)?;
+        if tile.samples.len() != 3 * tile.width * tile.height {
+            return Err(Error::BadParameter(format!(
+                "{} samples for a tile of {}x{}",
+                tile.samples.len(),
+                tile.width,
+                tile.height
+            )));
+        }
+        let mut stages = Stages::default();
+        let clock = Instant::now();
+        let scaling = self.scaling(options.quality);
+        let pixels = self.tensor(planes(tile, grid), [1, 3, grid.height * 16, grid.width * 16]);
+        let latents = self.analysis.forward(
+            wavelet_forward(pixels)?,
+            scaling.eighth.recip(),
+            scaling.steps.recip(),
+            &[scaling.t],
+        )?;
+        let z = host(self.hyper_analysis.forward(latents.clone(), &[scaling.t])?)?;
+        let values = host(latents)?;
+        stages.transform = clock.elapsed();
+
+        let clock = Instant::now();
+        let limit = HYPER_MAX as f32;
+        let z: Vec<i32> = z.into_iter().map(|v| (v + 0.5).floor().clamp(-limit, limit) as i32).collect();
+        let features = self.features(&z, grid, scaling.t)?;
+        let mut encoder = Encoder::new();
+        let channels = self.weights.config().hyper_latents;
+        encoder
+            .push(&z, &hyper_indexes(channels, grid.hyper_area()), self.weights.hyper_tables())
+            .map_err(coding)?;
+        let tables: &TableSet = self.weights.latent_tables();
+        let optimize = options.effort >= OPTIMIZED_EFFORT;
+        self.run_passes(&features, grid, |pass, integers| {
+            let mut symbols = Vec::with_capacity(integers.means.len());
+            for (position, latent) in pass_latents(pass).into_iter().enumerate() {
+                let area = grid.area();
+                let plane = |v: usize| v * area..(v + 1) * area;
+                let y = values.get(plane(latent)).unwrap_or_default();
+                let means = integers.means.get(plane(position)).unwrap_or_default();
+                let scales = integers.scales.get(plane(position)).unwrap_or_default();
+                let all = y.iter().zip(means).zip(scales);
+                if optimize {
+                    symbols.extend(all.map(|((&y, &m), &s)| optimized(y, m, s, ERROR_BITS, tables)));
+                } else {
+                    symbols.extend(all.map(|((&y, &m), _)| nearest(y, m)));
+                }
+            }
+            encoder.push(&symbols, &integers.scales, tables).map_err(coding)?;
+            Ok(symbols)
+        })?;
+        stages.context = clock.elapsed();
+
+        let clock = Instant::now();
+        let bytes = encoder.finish().map_err(coding)?;
+        stages.entropy = clock.elapsed();
+        Ok(EncodedTile { bytes, stages })
+    }
+
+    fn decode_tile(&self, bytes: &[u8], width: usize, height: usize, quality: Quality) -> Result<DecodedTile, Error> {
+        let grid = Grid::of(width, height)?;
+        let mut stages = Stages::default();
+        let start = Instant::now();
+        let scaling = self.scaling(quality);
+        let channels = self.weights.config().hyper_latents;
+        let mut decoder = Decoder::new(bytes).map_err(coding)?;
+        let mut z = vec![0i32; channels * grid.hyper_area()];
+        decoder
+            .decode(&hyper_indexes(channels, grid.hyper_area()), self.weights.hyper_tables(), &mut z)
+            .map_err(coding)?;
+        let features = self.features(&z, grid, scaling.t)?;
+        let tables = self.weights.latent_tables();
+        let decoded = self.run_passes(&features, grid, |_, integers| {
+            let clock = Instant::now();
+            let mut symbols = vec![0i32; integers.scales.len()];
+            decoder.decode(&integers.scales, tables, &mut symbols).map_err(coding)?;
+            stages.entropy += clock.elapsed();
+            Ok(symbols)
+        })?;
+        decoder.finish().map_err(coding)?;
+        stages.context = start.elapsed().saturating_sub(stages.entropy);
+
+        let clock = Instant::now();
+        let area = grid.area();
+        let mut latents = vec![0f32; LATENTS * area];
+        for (pass, decoded) in decoded.iter().enumerate() {
+            for (latent, plane) in pass_latents(pass).into_iter().zip(decoded.values.chunks(area)) {
+                if let Some(slot) = latents.get_mut(latent * area..(latent + 1) * area) {
+                    slot.copy_from_slice(plane);
+                }
+            }
+        }
+        drop(decoded);
+        let latents = self.tensor(latents, [1, LATENTS, grid.height, grid.width]);
+        let coefficients = self.synthesis.forward(latents, scaling.steps, scaling.base, &[scaling.t])?;
+        let pixels = host(wavelet_inverse(coefficients)?)?;
+        let samples = interleave(&pixels, grid, width, height);
+        stages.transform = clock.elapsed();
+        Ok(DecodedTile { samples, stages })
+    }
+}

@@ -1,0 +1,168 @@
+//! The whole model in training.
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Distribution, Tensor, TensorData};
+use codec_core::Error;
+use codec_core::backend::{Boundary, CodecBackend};
+use codec_core::layers::Precision;
+
+use super::config::{HYPER_MAX, LATENTS, LEVELS, PASSES, WpmrConfig};
+use super::entropy::{EntropyModel, context_input};
+use super::layout::{folded_from_passes, pass_latents, step_index, step_index_eighth};
+use super::quality::{StepCurves, base_step, quality_plane};
+use super::transform::{Analysis, Synthesis};
+
+/// How training stands in for quantization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// The rate sees uniform noise, everything else straight-through rounding (Minnen and Singh 2020, section 3.3).
+    Noise,
+    /// Straight-through rounding everywhere.
+    StraightThrough,
+}
+
+/// Arithmetic of a training pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassMode {
+    /// Stand-in for quantization.
+    pub rounding: Rounding,
+    /// Arithmetic of the entropy model.
+    pub precision: Precision,
+}
+
+/// What a training pass costs.
+pub struct Losses<B: Backend> {
+    /// Bits of the latents of each picture, `[n]`.
+    pub latent_bits: Tensor<B, 1>,
+    /// Bits of the hyperlatents of each picture, `[n]`.
+    pub hyper_bits: Tensor<B, 1>,
+    /// Mean squared error of each picture on the 0..255 scale, `[n]`.
+    pub mse: Tensor<B, 1>,
+    /// Reconstruction, 0..1, not clamped, `[n, 3, h, w]`.
+    pub reconstruction: Tensor<B, 4>,
+}
+
+/// Wavelet packets, shallow transforms, hyperprior and four context passes.
+#[derive(Module, Debug)]
+pub struct Wpmr<B: Backend> {
+    /// Analysis transform.
+    pub analysis: Analysis<B>,
+    /// Synthesis transform.
+    pub synthesis: Synthesis<B>,
+    /// Entropy model.
+    pub entropy: EntropyModel<B>,
+    /// Quantization steps.
+    pub steps: StepCurves<B>,
+}
+
+impl WpmrConfig {
+    /// A model with initial parameters.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Wpmr<B> {
+        Wpmr {
+            analysis: Analysis::new(self, device),
+            synthesis: Synthesis::new(self, device),
+            entropy: EntropyModel::new(self, device),
+            steps: StepCurves::new(device),
+        }
+    }
+}
+
+/// Pixels in 0..1 to wavelet coefficients on the 0..255 scale, `[n, 3, h, w]` to `[n, 192, h/8, w/8]`.
+///
+/// # Errors
+/// [`Error::BadParameter`] for sides that are not multiples of 8.
+pub fn wavelet_forward<B: CodecBackend>(pixels: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
+    Ok(B::wavelet_analysis(pixels.mul_scalar(255.0).sub_scalar(127.5), LEVELS, Boundary::Symmetric)?)
+}
+
+/// Inverse of [`wavelet_forward`].
+///
+/// # Errors
+/// [`Error::BadParameter`] for a channel count that is not a multiple of 64.
+pub fn wavelet_inverse<B: CodecBackend>(coefficients: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
+    let pixels = B::wavelet_synthesis(coefficients, LEVELS, Boundary::Symmetric)?;
+    Ok(pixels.add_scalar(127.5).div_scalar(255.0))
+}
+
+fn expand<B: Backend>(table: &Tensor<B, 2>, index: &[usize]) -> Tensor<B, 4> {
+    let n = table.dims()[0];
+    let ids: Vec<i64> = index.iter().map(|&i| i as i64).collect();
+    let ids = Tensor::<B, 1, burn::tensor::Int>::from_data(TensorData::new(ids, [index.len()]), &table.device());
+    table.clone().select(1, ids).reshape([n, index.len(), 1, 1])
+}
+
+fn noise<B: Backend>(x: &Tensor<B, 4>) -> Tensor<B, 4> {
+    Tensor::random(x.dims(), Distribution::Uniform(-0.5, 0.5), &x.device())
+}
+
+fn per_picture<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 1> {
+    let n = x.dims()[0];
+    x.reshape([n as i32, -1]).sum_dim(1).reshape([n])
+}
+
+impl<B: CodecBackend> Wpmr<B> {
+    /// Rate and distortion of a batch; `t` is the quality of each picture in `0..=1`.
+    ///
+    /// # Shapes
+    /// `pixels`: `[n, 3, h, w]` in 0..1, sides multiples of 32.
+    ///
+    /// # Errors
+    /// As [`codec_core::layers::QuantConv::forward`].
+    pub fn forward(
+        &self,
+        config: &WpmrConfig,
+        pixels: Tensor<B, 4>,
+        t: &[f32],
+        mode: PassMode,
+    ) -> Result<Losses<B>, Error> {
+        let [n, colours, height, width] = pixels.dims();
+        let device = pixels.device();
+        let table = self.steps.forward(config, t);
+        let steps = expand(&table, &step_index());
+        let eighth = expand(&table, &step_index_eighth());
+        let base: Vec<f32> = t.iter().map(|&t| base_step(config, t) as f32).collect();
+        let base = Tensor::<B, 4>::from_data(TensorData::new(base, [n, 1, 1, 1]), &device);
+
+        let latents =
+            self.analysis.forward(wavelet_forward(pixels.clone())?, eighth.recip(), steps.clone().recip(), t)?;
+
+        let z = self.entropy.analysis.forward(latents.clone(), t)?;
+        let z = z.clamp(-HYPER_MAX as f32, HYPER_MAX as f32);
+        let rounded_z = B::ste_round(z.clone());
+        let coded_z = match mode.rounding {
+            Rounding::Noise => z.clone() + noise(&z),
+            Rounding::StraightThrough => rounded_z.clone(),
+        };
+        let hyper_bits = per_picture(self.entropy.prior.bits(coded_z));
+        let plane: Vec<i32> = t.iter().map(|&t| quality_plane(t)).collect();
+        let features = self.entropy.synthesis.forward(rounded_z, &plane, mode.precision)?;
+
+        let mut seen = Vec::with_capacity(PASSES);
+        let mut decoded = Vec::with_capacity(PASSES);
+        let mut latent_bits = Tensor::<B, 1>::zeros([n], &device);
+        for (pass, network) in self.entropy.passes.iter().enumerate() {
+            let y = B::gather_channels(latents.clone(), &pass_latents(pass))?;
+            let parameters = network.forward(features.clone(), &seen, mode.precision)?;
+            let quantized = B::ste_round(y.clone() - parameters.mean.clone()) + parameters.mean.clone();
+            let coded = match mode.rounding {
+                Rounding::Noise => y.clone() + noise(&y),
+                Rounding::StraightThrough => quantized.clone(),
+            };
+            let bits = B::gaussian_bits(coded, parameters.mean, parameters.scale);
+            latent_bits = latent_bits + per_picture(bits);
+            if pass + 1 < PASSES {
+                seen.push(context_input(quantized.clone(), mode.precision));
+            }
+            decoded.push(quantized);
+        }
+        let latents = B::gather_channels(Tensor::cat(decoded, 1), &folded_from_passes())?;
+        debug_assert_eq!(latents.dims()[1], LATENTS);
+
+        let coefficients = self.synthesis.forward(latents, steps, base, t)?;
+        let reconstruction = wavelet_inverse(coefficients)?;
+        let error = (reconstruction.clone() - pixels).mul_scalar(255.0);
+        let mse = per_picture(error.powi_scalar(2)).div_scalar((colours * height * width) as f32);
+        Ok(Losses { latent_bits, hyper_bits, mse, reconstruction })
+    }
+}

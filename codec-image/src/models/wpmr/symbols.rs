@@ -1,0 +1,84 @@
+//! Latents to symbols and back, in integers.
+
+use codec_entropy::TableSet;
+
+use super::transform::compand_sixteenths;
+
+/// Largest magnitude of a symbol that an encoder writes.
+const SYMBOL_MAX: f32 = 32_767.0;
+/// Largest magnitude of a decoded latent in sixteenths: exact in `f32`, whatever a stream says.
+const LATENT_MAX: i32 = 1 << 23;
+
+/// What one quantum of squared error in a latent costs, in bits, at the rate-distortion optimum: see
+/// [`super::quality::base_step`], `step^2 lambda / 3` with `step^2 = 0.85^2 * 26 / lambda`.
+pub const ERROR_BITS: f32 = 0.7225 * 26.0 / 3.0;
+
+/// A quantized latent: `16 symbol + mean`, in sixteenths.
+pub fn latent(symbol: i32, mean: i32) -> i32 {
+    symbol.saturating_mul(16).saturating_add(mean).clamp(-LATENT_MAX, LATENT_MAX)
+}
+
+/// Nearest symbol of a latent whose mean is `mean` sixteenths.
+pub fn nearest(latent: f32, mean: i32) -> i32 {
+    let v = latent - mean as f32 / 16.0;
+    (v + 0.5).floor().clamp(-SYMBOL_MAX, SYMBOL_MAX) as i32
+}
+
+/// The nearest symbol or the one next to it towards zero, whichever costs less in bits plus error.
+pub fn optimized(latent: f32, mean: i32, scale: u8, error_bits: f32, tables: &TableSet) -> i32 {
+    let symbol = nearest(latent, mean);
+    if symbol == 0 {
+        return 0;
+    }
+    let v = latent - mean as f32 / 16.0;
+    let cost = |s: i32| {
+        let e = v - s as f32;
+        e * e * error_bits + tables.bits(usize::from(scale), s)
+    };
+    let lower = symbol - symbol.signum();
+    if cost(lower) < cost(symbol) { lower } else { symbol }
+}
+
+/// Decoded latents of a pass, ready for the context networks and for synthesis.
+#[derive(Debug, Default)]
+pub struct PassLatents {
+    /// Companded, for the networks of later passes.
+    pub context: Vec<f32>,
+    /// In symbols, for synthesis.
+    pub values: Vec<f32>,
+}
+
+/// Joins symbols and means.
+pub fn reconstruct(symbols: &[i32], means: &[i32]) -> PassLatents {
+    let latents = || symbols.iter().zip(means).map(|(&s, &m)| latent(s, m));
+    PassLatents {
+        context: latents().map(|v| compand_sixteenths(v) as f32).collect(),
+        values: latents().map(|v| v as f32 / 16.0).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_symbols_saturate() {
+        for symbol in [i32::MIN, i32::MAX, 0, 1] {
+            for mean in [-8191, 0, 8191] {
+                assert!(latent(symbol, mean).abs() <= LATENT_MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn optimization_never_raises_magnitude() {
+        let tables = codec_entropy::gaussian_tables().expect("tables");
+        for i in -400..400 {
+            let y = i as f32 / 37.0;
+            for scale in [0u8, 10, 20, 40] {
+                let (a, b) = (nearest(y, 3), optimized(y, 3, scale, ERROR_BITS, &tables));
+                assert!(b.abs() <= a.abs() && (a - b).abs() <= 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! End-to-end, golden, parity and cross-backend tests

@@ -332,25 +332,31 @@ pub fn conv2d_weight_gradient(shape: &ConvShape, x: &[f32], gradient: &[f32]) ->
         .iter()
         .flat_map(|block| runs.chunks(group).map(move |runs| (block, runs)))
         .collect();
+    // The product is quick only if one operand has its columns together, so the gradient is transposed first.
+    let mut pixels = vec![0.0; gradient.len()];
+    pixels
+        .par_chunks_mut(outputs * plane)
+        .zip(gradient.par_chunks(outputs * plane))
+        .for_each(|(pixels, gradient)| transpose(gradient, outputs, plane, pixels));
     let parts: Vec<Vec<f32>> = tasks
         .par_iter()
         .map(|(channels, runs)| {
             let rows = channels.len() * taps;
-            let mut part = vec![0.0; outputs * rows];
+            let mut part = vec![0.0; rows * outputs];
             for &(image, start) in *runs {
                 let count = GRADIENT_PIXELS.min(plane - start);
-                let x =
-                    &x[(image * shape.inputs + channels.start) * plane..][..channels.len() * plane];
-                let gradient = &gradient[image * outputs * plane..][..outputs * plane];
-                let gradient = Matrix::row_major(&gradient[start..], plane);
+                let x = &x[(image * shape.inputs + channels.start) * plane..];
+                let x = &x[..channels.len() * plane];
+                let pixels = &pixels[(image * plane + start) * outputs..];
+                let pixels = Matrix::row_major(pixels, outputs);
                 if taps == 1 {
-                    let columns = Matrix::row_major(&x[start..], plane).transposed();
-                    matmul([outputs, count, rows], gradient, columns, &mut part, true);
+                    let columns = Matrix::row_major(&x[start..], plane);
+                    matmul([rows, count, outputs], columns, pixels, &mut part, true);
                 } else {
                     with_scratch(rows * count, |columns| {
                         unfold(shape, x, start..start + count, columns);
-                        let columns = Matrix::row_major(columns, count).transposed();
-                        matmul([outputs, count, rows], gradient, columns, &mut part, true);
+                        let columns = Matrix::row_major(columns, count);
+                        matmul([rows, count, outputs], columns, pixels, &mut part, true);
                     });
                 }
             }
@@ -358,17 +364,29 @@ pub fn conv2d_weight_gradient(shape: &ConvShape, x: &[f32], gradient: &[f32]) ->
         })
         .collect();
     for ((channels, _), part) in tasks.iter().zip(&parts) {
-        let rows = channels.len() * taps;
-        for (filter, part) in total
-            .chunks_exact_mut(shape.rows())
-            .zip(part.chunks_exact(rows))
-        {
-            for (t, v) in filter[channels.start * taps..].iter_mut().zip(part) {
+        let first = channels.start * taps;
+        for (output, filter) in total.chunks_exact_mut(shape.rows()).enumerate() {
+            let column = part[output..].iter().step_by(outputs);
+            for (t, v) in filter[first..].iter_mut().zip(column) {
                 *t += v;
             }
         }
     }
     total
+}
+
+/// Writes `[rows, columns]` as `[columns, rows]`, in squares that stay in the nearest cache.
+fn transpose(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
+    const SIDE: usize = 16;
+    for (block, lines) in to.chunks_mut(SIDE * rows).enumerate() {
+        for first in (0..rows).step_by(SIDE) {
+            for (x, line) in (block * SIDE..columns).zip(lines.chunks_exact_mut(rows)) {
+                for (y, v) in (first..rows).zip(line[first..].iter_mut().take(SIDE)) {
+                    *v = from[y * columns + x];
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::flex::{contiguous, floats, primitive};
 use super::{Activation, plain, plain_on_gpu};
 use crate::kernels::activation::channel_sums;
 use crate::kernels::conv::{self, BiasActivation, ConvShape};
+use crate::kernels::conv_gradient;
 use crate::kernels::depthwise::{self, DepthwiseShape};
 
 /// Convolutions that keep the size: stride 1, zero padding `(k - 1) / 2`, odd square kernels.
@@ -160,7 +161,7 @@ impl Layer {
     fn input_gradient(&self, gradient: &[f32], weight: &FlexTensor) -> FlexTensor {
         match self {
             Self::Dense(s) => primitive(
-                conv::conv2d_input_gradient(s, gradient, floats(weight)),
+                conv_gradient::conv2d_input_gradient(s, gradient, floats(weight)),
                 [s.batch, s.inputs, s.height, s.width],
             ),
             Self::Depthwise(s) => primitive(
@@ -173,7 +174,7 @@ impl Layer {
     fn weight_gradient(&self, x: &FlexTensor, gradient: &[f32]) -> FlexTensor {
         match self {
             Self::Dense(s) => primitive(
-                conv::conv2d_weight_gradient(s, floats(x), gradient),
+                conv_gradient::conv2d_weight_gradient(s, floats(x), gradient),
                 [s.outputs, s.inputs, s.kernel, s.kernel],
             ),
             Self::Depthwise(s) => primitive(

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod conv;
+pub mod conv_gradient;
 pub mod depthwise;
 pub mod matmul;
 pub(crate) mod rate;
@@ -12,3 +13,4 @@ pub(crate) mod shuffle;
 pub(crate) mod simd;
 pub(crate) mod wavelet;
 pub(crate) mod wavelet_short;
+mod unfold;

@@ -1,0 +1,179 @@
+//! What a file says of itself, without weights; and the models that are built in.
+
+use codec_core::container::{Container, Header, ImageInfo, VERSION};
+use codec_core::digest::Digest;
+use codec_core::error::Error;
+use codec_core::limits::Limits;
+use codec_image::pretrained;
+
+/// One section of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionInfo {
+    /// What it holds, for instance `image tile`.
+    pub name: String,
+    /// Length of its data in bytes.
+    pub bytes: usize,
+}
+
+/// What a file says of itself. All its check values were right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// Format version.
+    pub version: u8,
+    /// Model, weights, quality, size.
+    pub header: Header,
+    /// The picture in the header.
+    pub image: ImageInfo,
+    /// Length of the header in bytes.
+    pub header_bytes: usize,
+    /// Length of the whole file in bytes.
+    pub file_bytes: usize,
+    /// Sections in the order of the file.
+    pub sections: Vec<SectionInfo>,
+}
+
+impl Info {
+    /// Bits of the whole file per pixel.
+    pub fn bits_per_pixel(&self) -> f64 {
+        8.0 * self.file_bytes as f64 / (f64::from(self.image.width) * f64::from(self.image.height))
+    }
+
+    /// Sum of the data of all sections with this name.
+    pub fn section_bytes(&self, name: &str) -> usize {
+        self.sections
+            .iter()
+            .filter(|section| section.name == name)
+            .map(|section| section.bytes)
+            .sum()
+    }
+
+    /// Whether this build can decode the file without a weights file.
+    pub fn is_decodable(&self) -> bool {
+        pretrained::get(&self.header.model)
+            .is_some_and(|weights| Digest::of(weights) == self.header.digest)
+    }
+}
+
+/// Reads a file's header from its first bytes.
+///
+/// # Errors
+/// Those of [`Header::parse_prefix`].
+pub fn header(bytes: &[u8]) -> Result<Header, Error> {
+    Ok(Header::parse_prefix(bytes)?.0)
+}
+
+/// Reads a whole file without decoding it, and verifies its check values. Pictures of any size are described, since
+/// nothing is allocated for them.
+///
+/// # Errors
+/// Those of [`Container::parse`].
+pub fn info(bytes: &[u8]) -> Result<Info, Error> {
+    let limits = Limits {
+        max_width: u32::MAX,
+        max_height: u32::MAX,
+        max_pixels: u64::MAX,
+        max_metadata_bytes: u64::MAX,
+        ..Limits::default()
+    };
+    let container = Container::parse(bytes, &limits)?;
+    let sections = container.sections().iter();
+    Ok(Info {
+        version: VERSION,
+        image: *container.header().image()?,
+        header: container.header().clone(),
+        header_bytes: container.header_bytes(),
+        file_bytes: bytes.len(),
+        sections: sections
+            .map(|section| SectionInfo {
+                name: section.id.to_string(),
+                bytes: section.data.len(),
+            })
+            .collect(),
+    })
+}
+
+/// A model that is built in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Name as `--model` takes it.
+    pub name: &'static str,
+    /// Digest of its weights.
+    pub digest: Digest,
+    /// Size of its weights in bytes.
+    pub bytes: usize,
+    /// Whether it is taken when no model is named.
+    pub is_default: bool,
+}
+
+/// The models that are built in.
+pub fn models() -> Vec<ModelInfo> {
+    pretrained::names()
+        .filter_map(|name| {
+            let weights = pretrained::get(name)?;
+            Some(ModelInfo {
+                name,
+                digest: Digest::of(weights),
+                bytes: weights.len(),
+                is_default: name == pretrained::DEFAULT,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use codec_core::container::{self, Color, Media, Profile, Section, SectionId};
+
+    use super::*;
+
+    fn file(model: &str) -> Vec<u8> {
+        let header = Header {
+            model: model.to_owned(),
+            digest: Digest::of(b"weights"),
+            profile: Profile::Portable,
+            quality: 4_310,
+            media: Media::Image(ImageInfo {
+                width: 10,
+                height: 8,
+                color: Color::Rgb,
+                alpha: false,
+                bit_depth: 8,
+                tile_size: 0,
+            }),
+        };
+        let sections = [
+            Section {
+                id: SectionId::IMAGE_TILE,
+                data: vec![1; 100],
+            },
+            Section {
+                id: SectionId::XMP,
+                data: vec![2; 7],
+            },
+        ];
+        container::write(&header, &sections).unwrap()
+    }
+
+    #[test]
+    fn a_file_of_an_unknown_model_is_described() {
+        let bytes = file("other/v9");
+        let info = info(&bytes).unwrap();
+        assert_eq!(info.header.model, "other/v9");
+        assert_eq!((info.image.width, info.image.height), (10, 8));
+        assert_eq!(
+            (info.section_bytes("image tile"), info.section_bytes("xmp")),
+            (100, 7)
+        );
+        assert!((info.bits_per_pixel() - 8.0 * bytes.len() as f64 / 80.0).abs() < 1e-12);
+        assert!(!info.is_decodable());
+        assert_eq!(header(&bytes[..info.header_bytes]).unwrap(), info.header);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let mut bytes = file("wpmr/v1");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        assert!(info(&bytes).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Learned image codecs behind one plain interface, on CPU, wgpu and CUDA.
+//!
+//! This is the one crate that names backends: it instantiates every model family for each of them once and hides them
+//! behind [`Device`] and [`Codec`], without generics.
+//!
+//! ```no_run
+//! use codec::{Codec, Device, DeviceChoice, EncodeOptions, Limits, Quality, RateGoal};
+//!
+//! let device = Device::open(DeviceChoice::Auto)?;
+//! let codec = Codec::open(None, None, &device)?;
+//! let picture = codec::io::read(&std::fs::read("photo.png")?, &Limits::default())?;
+//! let goal = RateGoal::Quality(Quality::new(50.0)?);
+//! let file = codec.encode(&picture, goal, &EncodeOptions::default(), &mut |_, _| ())?;
+//! std::fs::write("photo.ncx", &file.bytes)?;
+//!
+//! let bytes = std::fs::read("photo.ncx")?;
+//! let decoded = Codec::for_file(&codec::header(&bytes)?, None, &device)?
+//!     .decode(&bytes, &Limits::default(), &mut |_, _| ())?;
+//! assert_eq!(decoded.picture.width, picture.width);
+//! # Ok::<(), codec::Error>(())
+//! ```
+//!
+//! # Features
+//! `wgpu` and `cuda`, both on by default, build these backends in; each adds minutes to a build. Nothing links to a
+//! driver: both are looked for at run time, and a missing one is a typed error.
+#![recursion_limit = "256"]
+#![deny(missing_docs, unsafe_code)]
+
+mod backends;
+mod codec;
+mod device;
+mod info;
+mod threads;
+pub mod training;
+
+pub use codec_core::container::{Color, Container, EXTENSION, Header, ImageInfo, MAGIC, Profile};
+pub use codec_core::container::{VERSION as FORMAT_VERSION, is_container};
+pub use codec_core::digest::Digest;
+pub use codec_core::error::{Error, ErrorKind};
+pub use codec_core::limits::Limits;
+pub use codec_image::coder::{Quality, Stages};
+pub use codec_image::error::Error as PictureError;
+pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TILE_SIZES, Tile};
+pub use codec_image::io;
+pub use codec_image::picture::{Metadata, Picture};
+
+pub use crate::codec::{Codec, Decoded};
+pub use crate::device::{BACKENDS, Device, DeviceChoice};
+pub use crate::info::{Info, ModelInfo, SectionInfo, header, info, models};
+pub use crate::threads::set_threads;

@@ -3,8 +3,10 @@
 pub mod alpha;
 pub mod coder;
 pub mod error;
+pub mod file;
 pub mod io;
 pub mod models;
+pub mod pretrained;
 pub mod picture;
 
 pub use error::Error;

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for assignment in arguments {
         recipe = recipe.set(&assignment)?;
     }
-    let options = RunOptions { out: out.into(), resume: true, max_steps: None, prefetch: 4 };
+    let options = RunOptions { out: out.into(), resume: true, init: std::env::var_os("INIT").map(Into::into), max_steps: std::env::var("MAX_STEPS").ok().and_then(|v| v.parse().ok()), prefetch: 4 };
     let stop = AtomicBool::new(false);
     train::<Autodiff<Flex>>(&recipe, &options, &Default::default(), &stop, &mut Print)?;
     Ok(())

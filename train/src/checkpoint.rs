@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use burn::record::{BinFileRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::Backend;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::parameters::Parameters;
+use crate::parameters::{NamedTensor, Parameters};
 
 const STATE: &str = "state.json";
 const MODEL: &str = "model";
-const AVERAGE: &str = "average.bin";
+/// Averaged parameters by name; also what `--init` reads.
+pub(crate) const AVERAGE: &str = "average.safetensors";
 const OPTIMIZER: &str = "optimizer";
 
 /// Counters of a run.
@@ -107,33 +109,35 @@ where
     Ok(Loaded { state, model, average: read_parameters(&path.join(AVERAGE))?, optimizer })
 }
 
-/// Little-endian: number of vectors, then for each its length and its values.
+/// Writes parameters by name (safetensors).
 fn write_parameters(path: &Path, parameters: &Parameters) -> Result<(), TrainError> {
-    let mut bytes = (parameters.values().len() as u64).to_le_bytes().to_vec();
-    for vector in parameters.values() {
-        bytes.extend((vector.len() as u64).to_le_bytes());
-        bytes.extend(vector.iter().flat_map(|v| v.to_le_bytes()));
+    let bad = |e: &dyn std::fmt::Display| TrainError::Checkpoint { path: path.to_path_buf(), reason: e.to_string() };
+    let bytes: Vec<Vec<u8>> = parameters
+        .tensors()
+        .iter()
+        .map(|tensor| tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        .collect();
+    let mut views = Vec::with_capacity(bytes.len());
+    for (tensor, bytes) in parameters.tensors().iter().zip(&bytes) {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(|e| bad(&e))?;
+        views.push((tensor.name.clone(), view));
     }
-    fs::write(path, bytes).map_err(TrainError::io(path))
+    let file = safetensors::serialize(views, None).map_err(|e| bad(&e))?;
+    fs::write(path, file).map_err(TrainError::io(path))
 }
 
-fn read_parameters(path: &Path) -> Result<Parameters, TrainError> {
+/// Reads parameters by name.
+pub(crate) fn read_parameters(path: &Path) -> Result<Parameters, TrainError> {
+    let bad = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
     let bytes = fs::read(path).map_err(TrainError::io(path))?;
-    let bad = || TrainError::Checkpoint { path: path.to_path_buf(), reason: "truncated parameters".into() };
-    let mut rest = bytes.as_slice();
-    let mut take = |count: u64| -> Result<&[u8], TrainError> {
-        let count = usize::try_from(count).ok().filter(|&n| n <= rest.len()).ok_or_else(bad)?;
-        let (head, tail) = rest.split_at(count);
-        rest = tail;
-        Ok(head)
-    };
-    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| bad());
-    let count = number(take(8)?)?;
-    let mut values = Vec::new();
-    for _ in 0..count {
-        let length = number(take(8)?)?;
-        let data = take(length.checked_mul(4).ok_or_else(bad)?)?;
-        values.push(data.chunks_exact(4).filter_map(|c| c.try_into().ok().map(f32::from_le_bytes)).collect());
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
+    let mut tensors = Vec::new();
+    for (name, view) in file.tensors() {
+        if view.dtype() != Dtype::F32 {
+            return Err(bad(format!("{name} is not in 32-bit floats")));
+        }
+        let values = view.data().chunks_exact(4).filter_map(|c| c.try_into().ok().map(f32::from_le_bytes)).collect();
+        tensors.push(NamedTensor { name, shape: view.shape().to_vec(), values });
     }
-    Ok(Parameters::from_values(values))
+    Ok(Parameters::from_tensors(tensors))
 }

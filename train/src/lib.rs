@@ -17,5 +17,5 @@ mod validate;
 pub use error::TrainError;
 pub use log::{Event, Observer, StepMetrics};
 pub use recipe::{Data, Optimizer, Recipe, Stage, Validation};
-pub use trainer::{Outcome, RunOptions, train};
+pub use trainer::{Outcome, RunOptions, WEIGHTS, train};
 pub use validate::ValidationPoint;

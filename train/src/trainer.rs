@@ -12,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::backend::CodecBackend;
 use codec_datasets::{CropConfig, CropSampler, ImageFolder, Prefetcher, SplitMix64};
-use codec_image::models::wpmr::{Wpmr, WpmrConfig, quality};
+use codec_image::models::wpmr::{Wpmr, WpmrConfig, export, quality};
 
 use crate::TrainError;
 use crate::checkpoint::{self, State};
@@ -22,6 +22,8 @@ use crate::parameters::Parameters;
 use crate::recipe::{Recipe, Stage};
 use crate::validate::validate;
 
+/// Exported weights in the run folder, averaged, as of the newest checkpoint.
+pub const WEIGHTS: &str = "weights.safetensors";
 /// Steps between reports.
 const REPORT_EVERY: u64 = 20;
 /// Checkpoints kept.
@@ -38,6 +40,9 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// Go on from the newest checkpoint there.
     pub resume: bool,
+    /// Averaged parameters (a checkpoint's `average.safetensors`) to start from instead of random ones. Layers that the
+    /// file lacks start afresh; layers that have got more inputs start as if they had not.
+    pub init: Option<PathBuf>,
     /// Stop after this step, checkpointed.
     pub max_steps: Option<u64>,
     /// Batches prepared ahead.
@@ -117,8 +122,22 @@ where
         let loaded = checkpoint::load::<B, B, _, _>(newest, device, device)?;
         model = model.load_record(loaded.model);
         optimizer = optimizer.load_record(loaded.optimizer);
-        average = loaded.average;
+        average.grow_from(&loaded.average).map_err(|bad| TrainError::Checkpoint {
+            path: newest.clone(),
+            reason: format!("tensors of other shapes: {}", bad.join(", ")),
+        })?;
         step = loaded.state.step;
+    } else if let Some(path) = &options.init {
+        let source = checkpoint::read_parameters(path)?;
+        let new = average.grow_from(&source).map_err(|bad| TrainError::Checkpoint {
+            path: path.clone(),
+            reason: format!("tensors of other shapes: {}", bad.join(", ")),
+        })?;
+        tracing::info!("new tensors: {}", new.join(", "));
+        model = average.apply(model).ok_or_else(|| TrainError::Checkpoint {
+            path: path.clone(),
+            reason: "the parameters do not fit the model".into(),
+        })?;
     }
 
     let training = Arc::new(ImageFolder::open(&recipe.data.train)?);
@@ -137,6 +156,11 @@ where
     };
 
     let mut outcome = Outcome::Finished;
+    if options.max_steps.is_some_and(|max| step >= max) {
+        let averaged = averaged::<B>(&average, &model, &options.out)?;
+        write_weights(&options.out, &averaged, &config, &recipe.name, &resolved)?;
+        return Ok((Outcome::Paused, averaged));
+    }
     'stages: while let Some((index, first)) = recipe.stage_at(step) {
         let Some(stage) = recipe.stages.get(index) else { break };
         let crops = CropConfig {
@@ -206,6 +230,8 @@ where
             }
             if step % recipe.validation.checkpoint_every == 0 || last || stopped || paused {
                 save(step, &model, &average, optimizer.to_record())?;
+                let averaged = averaged::<B>(&average, &model, &options.out)?;
+                write_weights(&options.out, &averaged, &config, &recipe.name, &resolved)?;
                 report(Event::Checkpoint { step })?;
             }
             if (stopped || paused) && !last {
@@ -227,6 +253,21 @@ where
         path: run.to_path_buf(),
         reason: "the averaged weights do not fit the model".into(),
     })
+}
+
+/// Writes the exported weights under a temporary name and renames them.
+fn write_weights<B: CodecBackend>(
+    run: &Path,
+    model: &Wpmr<B>,
+    config: &WpmrConfig,
+    name: &str,
+    recipe: &str,
+) -> Result<(), TrainError> {
+    let path = run.join(WEIGHTS);
+    let partial = path.with_extension("partial");
+    let bytes = export(model, config, name, recipe)?;
+    fs::write(&partial, bytes).map_err(TrainError::io(&partial))?;
+    fs::rename(&partial, &path).map_err(TrainError::io(&path))
 }
 
 /// One step: forward, backward, clipping, update.

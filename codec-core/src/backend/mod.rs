@@ -8,6 +8,7 @@
 mod conv;
 mod flex;
 pub mod plain;
+mod plane;
 pub mod rate;
 mod rate_plain;
 mod requant;
@@ -23,6 +24,7 @@ use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
 pub use conv::ConvOps;
+pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
 pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
@@ -57,7 +59,7 @@ macro_rules! plain_on_gpu {
 pub(crate) use plain_on_gpu;
 
 /// A backend that has everything our networks use.
-pub trait CodecBackend: Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps {}
+pub trait CodecBackend: Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps + PlaneOps {}
 
 impl CodecBackend for Flex {}
 impl<C: CheckpointStrategy> CodecBackend for Autodiff<Flex, C> {}

@@ -6,6 +6,7 @@ pub mod conv_gradient;
 pub mod depthwise;
 pub mod matmul;
 pub(crate) mod rate;
+pub(crate) mod plane;
 pub mod requant;
 pub mod scratch;
 pub mod shape;

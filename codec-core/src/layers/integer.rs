@@ -78,6 +78,9 @@ pub struct QuantConvConfig {
     /// Power of two on the stored parameters: a layer whose outputs span a wide range learns faster with a larger one.
     #[config(default = 0)]
     pub gain_log2: i32,
+    /// Each channel by itself: input and output channels are the same.
+    #[config(default = false)]
+    pub depthwise: bool,
     /// Factor on the He-normal initialization.
     #[config(default = "1.0")]
     pub init_gain: f64,
@@ -90,6 +93,7 @@ impl QuantConvConfig {
     /// A layer with He-normal weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> QuantConv<B> {
         let [input, output] = self.channels;
+        let input = if self.depthwise { 1 } else { input };
         let gain = 2f64.powi(self.gain_log2);
         QuantConv {
             weight: Param::from_tensor(he_normal(
@@ -102,12 +106,8 @@ impl QuantConvConfig {
             hi: self.hi,
             fraction: self.fraction,
             gain_log2: self.gain_log2,
+            depthwise: self.depthwise,
         }
-    }
-
-    /// Multiply-accumulates per output position.
-    pub fn macs(&self) -> usize {
-        self.channels[0] * self.channels[1] * self.kernel * self.kernel
     }
 }
 
@@ -122,6 +122,7 @@ pub struct QuantConv<B: Backend> {
     hi: i32,
     fraction: i32,
     gain_log2: i32,
+    depthwise: bool,
 }
 
 impl<B: Backend> QuantConv<B> {
@@ -148,6 +149,7 @@ impl<B: Backend> QuantConv<B> {
             &read(self.bias.val().into_data())?,
             [output, input, kernel],
             self.range(),
+            self.depthwise,
         )
     }
 }
@@ -170,10 +172,11 @@ impl<B: CodecBackend> QuantConv<B> {
         }
         match precision {
             Precision::Float if range.is_hidden() => {
-                Ok(B::conv2d_same(x, weight, bias, Activation::ClampedRelu(range.hi as f32 * range.unit())))
+                let activation = Activation::ClampedRelu(range.hi as f32 * range.unit());
+                Ok(convolve(x, weight, bias, activation, self.depthwise))
             }
             Precision::Float => {
-                let y = B::conv2d_same(x, weight, bias, Activation::None);
+                let y = convolve(x, weight, bias, Activation::None, self.depthwise);
                 Ok(y.clamp(range.lo as f32 * range.unit(), range.hi as f32 * range.unit()))
             }
             Precision::Integer => {
@@ -181,10 +184,24 @@ impl<B: CodecBackend> QuantConv<B> {
                 let device = x.device();
                 let weight = straight_through(weight, exported.real_weight(), &device);
                 let bias = straight_through(bias, exported.real_bias(), &device);
-                let y = B::conv2d_same(x, weight, bias, Activation::None);
+                let y = convolve(x, weight, bias, Activation::None, self.depthwise);
                 Ok(B::fake_quant(y, 2f32.powi(range.fraction), range.lo as f32, range.hi as f32))
             }
         }
+    }
+}
+
+fn convolve<B: CodecBackend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    activation: Activation,
+    depthwise: bool,
+) -> Tensor<B, 4> {
+    if depthwise {
+        B::depthwise_conv2d_same(x, weight, bias, activation)
+    } else {
+        B::conv2d_same(x, weight, bias, activation)
     }
 }
 
@@ -203,8 +220,10 @@ fn straight_through<B: Backend, const D: usize>(
 /// An integer convolution, free of any backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntConvParams {
-    /// Output channels, input channels, kernel side.
+    /// Output channels, input channels (1 if depthwise), kernel side.
     pub shape: [usize; 3],
+    /// Each channel by itself.
+    pub depthwise: bool,
     /// Integer kernel, `[out, in, k, k]`.
     pub weight: Vec<i8>,
     /// Integer bias in units of the accumulator, `[out]`.
@@ -279,6 +298,7 @@ impl IntConvParams {
             weight: Tensor::from_data(TensorData::new(weight, [output, input, kernel, kernel]), device),
             bias: Tensor::from_data(TensorData::new(bias, [output]), device),
             multiplier: Tensor::from_data(TensorData::new(multiplier, [output]), device),
+            depthwise: self.depthwise,
             lo: self.range.lo as f32,
             hi: self.range.hi as f32,
         }
@@ -291,6 +311,7 @@ pub struct IntConv<B: Backend> {
     weight: Tensor<B, 4>,
     bias: Tensor<B, 1>,
     multiplier: Tensor<B, 1>,
+    depthwise: bool,
     lo: f32,
     hi: f32,
 }
@@ -301,6 +322,11 @@ impl<B: CodecBackend> IntConv<B> {
     /// # Shapes
     /// `[n, in, h, w]` to `[n, out, h, w]`.
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        if self.depthwise {
+            let y = B::depthwise_conv2d_same(x, self.weight.clone(), self.bias.clone(), Activation::None);
+            let multiplier = self.multiplier.clone().reshape([1, -1, 1, 1]);
+            return B::fake_quant(B::scale_channels(y, multiplier), 1.0, self.lo, self.hi);
+        }
         B::conv2d_requant(x, self.weight.clone(), self.bias.clone(), self.multiplier.clone(), self.lo, self.hi)
     }
 }
@@ -313,11 +339,18 @@ fn is_exact(weight_sum: f64, bias: f64, shift: i32, input_max: i32) -> bool {
 
 /// Rounds weights to 8 bits with a power-of-two scale per output channel: the finest one that keeps the weights in range
 /// and the sums exact.
-fn quantize(weight: &[f32], bias: &[f32], shape: [usize; 3], range: IntRange) -> Result<IntConvParams, Error> {
+fn quantize(
+    weight: &[f32],
+    bias: &[f32],
+    shape: [usize; 3],
+    range: IntRange,
+    depthwise: bool,
+) -> Result<IntConvParams, Error> {
     let [output, input, kernel] = shape;
     let fan = input * kernel * kernel;
     let mut params = IntConvParams {
         shape,
+        depthwise,
         weight: Vec::with_capacity(weight.len()),
         bias: Vec::with_capacity(output),
         weight_fraction: Vec::with_capacity(output),
@@ -366,7 +399,16 @@ mod tests {
     fn integer_forward_equals_exported_layer() {
         let device = Default::default();
         <Flex as Backend>::seed(&device, 5);
-        let layer = QuantConvConfig::new([6, 7], 3).with_init_gain(2.0).with_init_bias(0.3).init::<Flex>(&device);
+        for config in [
+            QuantConvConfig::new([6, 7], 3),
+            QuantConvConfig::new([6, 6], 3).with_depthwise(true).with_lo(-127).with_hi(127),
+        ] {
+            check(&config.with_init_gain(2.0).with_init_bias(0.3).init::<Flex>(&device));
+        }
+    }
+
+    fn check(layer: &QuantConv<Flex>) {
+        let device = Default::default();
         let x = Tensor::<Flex, 4>::random([2, 6, 5, 9], Distribution::Uniform(0.0, 255.0), &device).floor();
         let real = layer.forward(x.clone().div_scalar(16.0), Precision::Integer).expect("forward");
         let params = layer.export().expect("export");
@@ -380,13 +422,14 @@ mod tests {
     fn the_exactness_bound_is_enforced() {
         let params = IntConvParams {
             shape: [1, 2000, 1],
+            depthwise: false,
             weight: vec![127; 2000],
             bias: vec![0],
             weight_fraction: vec![4],
             range: IntRange::HIDDEN,
         };
         assert!(matches!(params.validate(255), Err(Error::Malformed(_))));
-        let quantized = quantize(&vec![1.0; 2000], &[0.0], [1, 2000, 1], IntRange::HIDDEN).expect("quantize");
+        let quantized = quantize(&vec![1.0; 2000], &[0.0], [1, 2000, 1], IntRange::HIDDEN, false).expect("quantize");
         quantized.validate(255).expect("export stays below the bound");
     }
 }

@@ -10,13 +10,13 @@ use codec_core::backend::CodecBackend;
 use codec_core::layers::{Conv, IntConv};
 use codec_entropy::{Decoder, Encoder, TableSet};
 
-use super::config::{ALIGNMENT, HYPER_MAX, LATENTS, PASS_LATENTS, PASSES};
+use super::config::{ALIGNMENT, BANDS, HYPER_MAX, LATENTS, PASS_LATENTS, PASSES};
 use super::entropy::{HyperAnalysis, SCALE_MAX};
 use super::layout::{pass_latents, step_index, step_index_eighth};
-use super::model::{wavelet_forward, wavelet_inverse};
+use super::model::{join, wavelet_forward, wavelet_inverse};
 use super::quality::{base_step, quality_plane};
 use super::symbols::{ERROR_BITS, PassLatents, nearest, optimized, reconstruct};
-use super::transform::{Analysis, Linear, Residual, Synthesis};
+use super::transform::{Analysis, Linear, Refine, Residual, Synthesis};
 use super::weights::{FloatParams, Weights};
 use crate::coder::{DecodedTile, EncodedTile, ImageCoder, Quality, RgbTile, Stages, TileOptions};
 
@@ -38,6 +38,8 @@ struct Pass<B: Backend> {
     hidden: IntConv<B>,
     mean: IntConv<B>,
     scale: IntConv<B>,
+    /// Depthwise layers over latents and over magnitudes.
+    neighbours: Option<[IntConv<B>; 2]>,
 }
 
 /// A model on a device.
@@ -75,6 +77,13 @@ impl<B: CodecBackend> Coder<B> {
             let params = weights.float(name)?;
             Ok(Conv { weight: Param::from_tensor(kernel(params, device)), bias: Param::from_tensor(bias(params, device)) })
         };
+        let refine = |part: &str| -> Result<Refine<B>, Error> {
+            Ok(Refine {
+                input: conv(&format!("{part}.refine.input"))?,
+                hidden: conv(&format!("{part}.refine.hidden"))?,
+                output: conv(&format!("{part}.refine.output"))?,
+            })
+        };
         let linear = |name: &str| -> Result<Linear<B>, Error> {
             let params = weights.float(name)?;
             Ok(Linear::fixed(kernel(params, device), bias(params, device)))
@@ -96,6 +105,11 @@ impl<B: CodecBackend> Coder<B> {
                     hidden: integer(&format!("passes.{i}.hidden"))?,
                     mean: integer(&format!("passes.{i}.mean"))?,
                     scale: integer(&format!("passes.{i}.scale"))?,
+                    neighbours: if i == 0 {
+                        None
+                    } else {
+                        Some([integer(&format!("passes.{i}.signed"))?, integer(&format!("passes.{i}.magnitude"))?])
+                    },
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
@@ -106,6 +120,7 @@ impl<B: CodecBackend> Coder<B> {
                 input: conv("analysis.input")?,
                 hidden: conv("analysis.hidden")?,
                 output: conv("analysis.output")?,
+                refine: refine("analysis")?,
             },
             hyper_analysis: HyperAnalysis {
                 input: conv("hyper_analysis.input")?,
@@ -117,6 +132,7 @@ impl<B: CodecBackend> Coder<B> {
                 input: conv("synthesis.input")?,
                 blocks,
                 output: conv("synthesis.output")?,
+                refine: refine("synthesis")?,
             },
             hyper_synthesis: HyperSynthesis {
                 input: integer("hyper_synthesis.input")?,
@@ -144,7 +160,7 @@ impl<B: CodecBackend> Coder<B> {
             t,
             steps: pick(step_index()),
             eighth: pick(step_index_eighth()),
-            base: self.tensor(vec![base_step(self.weights.config(), t) as f32], [1, 1, 1, 1]),
+            base: self.tensor(vec![base_step(self.weights.config(), t) as f32; BANDS], [1, BANDS, 1, 1]),
         }
     }
 
@@ -163,17 +179,22 @@ impl<B: CodecBackend> Coder<B> {
         &self,
         pass: &Pass<B>,
         features: &Tensor<B, 4>,
-        seen: &[Tensor<B, 4>],
+        seen: Option<&Tensor<B, 4>>,
     ) -> Result<PassIntegers, Error> {
-        let h = match &pass.entry {
-            Some(entry) => {
-                Tensor::cat(vec![entry.forward(Tensor::cat(seen.to_vec(), 1)), features.clone()], 1)
-            }
+        let h = match pass.entry.as_ref().zip(seen) {
+            Some((entry, seen)) => B::concat_channels(entry.forward(seen.clone()), features.clone()),
             None => features.clone(),
         };
         let h = pass.hidden.forward(pass.spatial.forward(h));
-        let means = host(pass.mean.forward(h.clone()))?;
-        let scales = host(pass.scale.forward(h))?;
+        let (for_mean, for_scale) = match pass.neighbours.as_ref().zip(seen) {
+            Some(([signed, magnitude], seen)) => (
+                B::concat_channels(h.clone(), signed.forward(seen.clone())),
+                B::concat_channels(h, magnitude.forward(seen.clone().abs())),
+            ),
+            None => (h.clone(), h),
+        };
+        let means = host(pass.mean.forward(for_mean))?;
+        let scales = host(pass.scale.forward(for_scale))?;
         Ok(PassIntegers {
             means: means.into_iter().map(|v| v as i32).collect(),
             scales: scales.into_iter().map(|v| v.clamp(0.0, SCALE_MAX as f32) as u8).collect(),
@@ -187,15 +208,16 @@ impl<B: CodecBackend> Coder<B> {
         grid: Grid,
         mut code: impl FnMut(usize, &PassIntegers) -> Result<Vec<i32>, Error>,
     ) -> Result<Vec<PassLatents>, Error> {
-        let mut seen = Vec::with_capacity(PASSES);
+        let mut seen: Option<Tensor<B, 4>> = None;
         let mut decoded = Vec::with_capacity(PASSES);
         for (index, pass) in self.passes.iter().enumerate() {
-            let integers = self.parameters(pass, features, &seen)?;
+            let integers = self.parameters(pass, features, seen.as_ref())?;
             let symbols = code(index, &integers)?;
             let mut latents = reconstruct(&symbols, &integers.means);
             if index + 1 < PASSES {
                 let context = std::mem::take(&mut latents.context);
-                seen.push(self.tensor(context, [1, PASS_LATENTS, grid.height, grid.width]));
+                let context = self.tensor(context, [1, PASS_LATENTS, grid.height, grid.width]);
+                seen = Some(join(seen, context));
             }
             decoded.push(latents);
         }

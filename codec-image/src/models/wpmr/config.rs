@@ -26,6 +26,12 @@ pub struct WpmrConfig {
     /// Width of the analysis network (1/8 resolution).
     #[config(default = 96)]
     pub analysis_width: usize,
+    /// Width of the analysis refinement (1/16 resolution).
+    #[config(default = 96)]
+    pub analysis_refine_width: usize,
+    /// Width of the synthesis refinement (1/16 resolution).
+    #[config(default = 128)]
+    pub synthesis_refine_width: usize,
     /// Width of the synthesis network (1/8 resolution).
     #[config(default = 128)]
     pub synthesis_width: usize,
@@ -51,7 +57,7 @@ pub struct WpmrConfig {
     #[config(default = "0.0008")]
     pub lambda_min: f64,
     /// Lagrangian of quality 100.
-    #[config(default = "0.6")]
+    #[config(default = "0.25")]
     pub lambda_max: f64,
 }
 
@@ -74,6 +80,8 @@ impl WpmrConfig {
         let a = self.analysis_width;
         let analysis = wavelet
             + eighth * (conv(BANDS, BANDS, 1) + conv(BANDS + 1, a, 1) + conv(a, a, 3) + conv(a, BANDS, 1));
+        let refine = |width| sixteenth * (conv(LATENTS + 1, width, 1) + conv(width, width, 3) + conv(width, LATENTS, 1));
+        let analysis = analysis + refine(self.analysis_refine_width);
         let h = self.hyper_analysis_width;
         let hyper_analysis = sixteenth * (conv(LATENTS + 1, h, 1) + conv(h, h, 3))
             + half * conv(4 * h, self.hyper_latents, 1);
@@ -86,13 +94,15 @@ impl WpmrConfig {
                 conv(pass * PASS_LATENTS, entry, 1)
                     + conv(entry + f, c, 3)
                     + conv(c, c, 1)
-                    + conv(c, 2 * PASS_LATENTS, 1)
+                    + 2.0 * conv(1, pass * PASS_LATENTS, 3)
+                    + conv(c + pass * PASS_LATENTS, 2 * PASS_LATENTS, 1)
             })
             .sum::<f64>()
             * sixteenth;
         let s = self.synthesis_width;
         let block = conv(s, s, 3) + conv(s, s, 1);
-        let synthesis = wavelet
+        let synthesis = refine(self.synthesis_refine_width)
+            + wavelet
             + eighth
                 * (conv(BANDS, BANDS, 1)
                     + conv(BANDS + 1, s, 1)

@@ -10,7 +10,7 @@ use burn::tensor::backend::Backend;
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
 use codec_core::layers::{
-    Conv, ConvConfig, FRACTION_BITS, FactorizedPrior, FactorizedPriorConfig, Precision, QuantConv, QuantConvConfig,
+    Conv, ConvConfig, FRACTION_BITS, FactorizedPrior, FactorizedPriorConfig, Precision, IntRange, QuantConv, QuantConvConfig,
 };
 
 use super::config::{LATENTS, PASS_LATENTS, PASSES, WpmrConfig};
@@ -70,11 +70,26 @@ pub struct PassNetwork<B: Backend> {
     pub spatial: QuantConv<B>,
     /// 1x1 layer.
     pub hidden: QuantConv<B>,
-    /// Means, in sixteenths of a symbol.
+    /// Means, in sixteenths of a symbol, from the hidden layer and the neighbours.
     pub mean: QuantConv<B>,
-    /// Scale indexes.
+    /// Scale indexes, from the hidden layer and the neighbours' magnitudes.
     pub scale: QuantConv<B>,
+    /// Depthwise 3x3 layers over the latents so far and over their magnitudes.
+    pub neighbours: Option<Neighbours<B>>,
 }
+
+/// The short way from decoded latents to the parameters: each channel filtered by itself, then mixed by the last layers.
+/// It carries what the narrow hidden layers cannot: the magnitude of each band's own neighbours.
+#[derive(Module, Debug)]
+pub struct Neighbours<B: Backend> {
+    /// Over latents.
+    pub signed: QuantConv<B>,
+    /// Over magnitudes.
+    pub magnitude: QuantConv<B>,
+}
+
+/// Range of the depthwise layer over latents.
+pub const SIGNED: IntRange = IntRange { lo: -127, hi: 127, fraction: FRACTION_BITS };
 
 /// All parts of the entropy model.
 #[derive(Module, Debug)]
@@ -114,13 +129,13 @@ impl<B: Backend> EntropyModel<B> {
                         entry: (pass > 0).then(|| QuantConvConfig::new([seen, e], 1).with_init_gain(2.0).init(device)),
                         spatial: QuantConvConfig::new([entry + f, c], 3).init(device),
                         hidden: QuantConvConfig::new([c, c], 1).init(device),
-                        mean: QuantConvConfig::new([c, PASS_LATENTS], 1)
+                        mean: QuantConvConfig::new([c + seen, PASS_LATENTS], 1)
                             .with_lo(-MEAN_MAX)
                             .with_hi(MEAN_MAX)
                             .with_fraction(FRACTION_BITS)
                             .with_init_gain(0.1)
                             .init(device),
-                        scale: QuantConvConfig::new([c, PASS_LATENTS], 1)
+                        scale: QuantConvConfig::new([c + seen, PASS_LATENTS], 1)
                             .with_lo(0)
                             .with_hi(SCALE_MAX)
                             .with_fraction(0)
@@ -128,6 +143,13 @@ impl<B: Backend> EntropyModel<B> {
                             .with_init_gain(2.0)
                             .with_init_bias(12.0)
                             .init(device),
+                        neighbours: (pass > 0).then(|| {
+                            let layer = QuantConvConfig::new([seen, seen], 3).with_depthwise(true);
+                            Neighbours {
+                                signed: layer.clone().with_lo(SIGNED.lo).with_hi(SIGNED.hi).init(device),
+                                magnitude: layer.init(device),
+                            }
+                        }),
                     }
                 })
                 .collect(),
@@ -168,19 +190,27 @@ impl<B: CodecBackend> PassNetwork<B> {
     pub fn forward(
         &self,
         features: Tensor<B, 4>,
-        seen: &[Tensor<B, 4>],
+        seen: Option<&Tensor<B, 4>>,
         precision: Precision,
     ) -> Result<PassParameters<B>, Error> {
-        let h = match &self.entry {
-            Some(entry) => {
-                let seen = Tensor::cat(seen.to_vec(), 1);
-                Tensor::cat(vec![entry.forward(seen, precision)?, features], 1)
-            }
+        let h = match self.entry.as_ref().zip(seen) {
+            Some((entry, seen)) => B::concat_channels(entry.forward(seen.clone(), precision)?, features),
             None => features,
         };
         let h = self.spatial.forward(h, precision)?;
         let h = self.hidden.forward(h, precision)?;
-        Ok(PassParameters { mean: self.mean.forward(h.clone(), precision)?, scale: self.scale.forward(h, precision)? })
+        let (for_mean, for_scale) = match self.neighbours.as_ref().zip(seen) {
+            Some((neighbours, seen)) => {
+                let signed = neighbours.signed.forward(seen.clone(), precision)?;
+                let magnitude = neighbours.magnitude.forward(seen.clone().abs(), precision)?;
+                (B::concat_channels(h.clone(), signed), B::concat_channels(h, magnitude))
+            }
+            None => (h.clone(), h),
+        };
+        Ok(PassParameters {
+            mean: self.mean.forward(for_mean, precision)?,
+            scale: self.scale.forward(for_scale, precision)?,
+        })
     }
 }
 

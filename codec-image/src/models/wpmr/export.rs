@@ -46,6 +46,11 @@ pub fn export<B: Backend>(
         collected.conv(&format!("synthesis.blocks.{i}.spatial"), &block.spatial)?;
         collected.conv(&format!("synthesis.blocks.{i}.mix"), &block.mix)?;
     }
+    for (part, refine) in [("analysis", &model.analysis.refine), ("synthesis", &model.synthesis.refine)] {
+        collected.conv(&format!("{part}.refine.input"), &refine.input)?;
+        collected.conv(&format!("{part}.refine.hidden"), &refine.hidden)?;
+        collected.conv(&format!("{part}.refine.output"), &refine.output)?;
+    }
     let entropy = &model.entropy;
     collected.conv("hyper_analysis.input", &entropy.analysis.input)?;
     collected.conv("hyper_analysis.hidden", &entropy.analysis.hidden)?;
@@ -61,6 +66,10 @@ pub fn export<B: Backend>(
         collected.integer(&format!("passes.{i}.hidden"), &pass.hidden)?;
         collected.integer(&format!("passes.{i}.mean"), &pass.mean)?;
         collected.integer(&format!("passes.{i}.scale"), &pass.scale)?;
+        if let Some(neighbours) = &pass.neighbours {
+            collected.integer(&format!("passes.{i}.signed"), &neighbours.signed)?;
+            collected.integer(&format!("passes.{i}.magnitude"), &neighbours.magnitude)?;
+        }
     }
 
     let table = |e: codec_entropy::Error| Error::BadParameter(format!("probability tables: {e}"));

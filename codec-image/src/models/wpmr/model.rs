@@ -7,7 +7,7 @@ use codec_core::Error;
 use codec_core::backend::{Boundary, CodecBackend};
 use codec_core::layers::Precision;
 
-use super::config::{HYPER_MAX, LATENTS, LEVELS, PASSES, WpmrConfig};
+use super::config::{BANDS, HYPER_MAX, LATENTS, LEVELS, PASSES, WpmrConfig};
 use super::entropy::{EntropyModel, context_input};
 use super::layout::{folded_from_passes, pass_latents, step_index, step_index_eighth};
 use super::quality::{StepCurves, base_step, quality_plane};
@@ -92,13 +92,16 @@ fn expand<B: Backend>(table: &Tensor<B, 2>, index: &[usize]) -> Tensor<B, 4> {
     table.clone().select(1, ids).reshape([n, index.len(), 1, 1])
 }
 
-fn noise<B: Backend>(x: &Tensor<B, 4>) -> Tensor<B, 4> {
-    Tensor::random(x.dims(), Distribution::Uniform(-0.5, 0.5), &x.device())
+/// Appends channels.
+pub(super) fn join<B: CodecBackend>(before: Option<Tensor<B, 4>>, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    match before {
+        Some(before) => B::concat_channels(before, x),
+        None => x,
+    }
 }
 
-fn per_picture<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 1> {
-    let n = x.dims()[0];
-    x.reshape([n as i32, -1]).sum_dim(1).reshape([n])
+fn noise<B: Backend>(x: &Tensor<B, 4>) -> Tensor<B, 4> {
+    Tensor::random(x.dims(), Distribution::Uniform(-0.5, 0.5), &x.device())
 }
 
 impl<B: CodecBackend> Wpmr<B> {
@@ -121,8 +124,9 @@ impl<B: CodecBackend> Wpmr<B> {
         let table = self.steps.forward(config, t);
         let steps = expand(&table, &step_index());
         let eighth = expand(&table, &step_index_eighth());
-        let base: Vec<f32> = t.iter().map(|&t| base_step(config, t) as f32).collect();
-        let base = Tensor::<B, 4>::from_data(TensorData::new(base, [n, 1, 1, 1]), &device);
+        let base: Vec<f32> =
+            t.iter().flat_map(|&t| std::iter::repeat_n(base_step(config, t) as f32, BANDS)).collect();
+        let base = Tensor::<B, 4>::from_data(TensorData::new(base, [n, BANDS, 1, 1]), &device);
 
         let latents =
             self.analysis.forward(wavelet_forward(pixels.clone())?, eighth.recip(), steps.clone().recip(), t)?;
@@ -134,35 +138,36 @@ impl<B: CodecBackend> Wpmr<B> {
             Rounding::Noise => z.clone() + noise(&z),
             Rounding::StraightThrough => rounded_z.clone(),
         };
-        let hyper_bits = per_picture(self.entropy.prior.bits(coded_z));
+        let hyper_bits = B::sum_per_picture(self.entropy.prior.bits(coded_z));
         let plane: Vec<i32> = t.iter().map(|&t| quality_plane(t)).collect();
         let features = self.entropy.synthesis.forward(rounded_z, &plane, mode.precision)?;
 
-        let mut seen = Vec::with_capacity(PASSES);
-        let mut decoded = Vec::with_capacity(PASSES);
+        let mut seen: Option<Tensor<B, 4>> = None;
+        let mut decoded: Option<Tensor<B, 4>> = None;
         let mut latent_bits = Tensor::<B, 1>::zeros([n], &device);
         for (pass, network) in self.entropy.passes.iter().enumerate() {
             let y = B::gather_channels(latents.clone(), &pass_latents(pass))?;
-            let parameters = network.forward(features.clone(), &seen, mode.precision)?;
+            let parameters = network.forward(features.clone(), seen.as_ref(), mode.precision)?;
             let quantized = B::ste_round(y.clone() - parameters.mean.clone()) + parameters.mean.clone();
             let coded = match mode.rounding {
                 Rounding::Noise => y.clone() + noise(&y),
                 Rounding::StraightThrough => quantized.clone(),
             };
             let bits = B::gaussian_bits(coded, parameters.mean, parameters.scale);
-            latent_bits = latent_bits + per_picture(bits);
+            latent_bits = latent_bits + B::sum_per_picture(bits);
             if pass + 1 < PASSES {
-                seen.push(context_input(quantized.clone(), mode.precision));
+                seen = Some(join(seen, context_input(quantized.clone(), mode.precision)));
             }
-            decoded.push(quantized);
+            decoded = Some(join(decoded, quantized));
         }
-        let latents = B::gather_channels(Tensor::cat(decoded, 1), &folded_from_passes())?;
+        let decoded = decoded.ok_or_else(|| Error::BadParameter("the model has no passes".into()))?;
+        let latents = B::gather_channels(decoded, &folded_from_passes())?;
         debug_assert_eq!(latents.dims()[1], LATENTS);
 
         let coefficients = self.synthesis.forward(latents, steps, base, t)?;
         let reconstruction = wavelet_inverse(coefficients)?;
         let error = (reconstruction.clone() - pixels).mul_scalar(255.0);
-        let mse = per_picture(error.powi_scalar(2)).div_scalar((colours * height * width) as f32);
+        let mse = B::sum_per_picture(error.clone() * error).div_scalar((colours * height * width) as f32);
         Ok(Losses { latent_bits, hyper_bits, mse, reconstruction })
     }
 }

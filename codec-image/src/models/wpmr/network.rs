@@ -3,7 +3,7 @@
 use codec_core::layers::IntRange;
 
 use super::config::{BANDS, LATENTS, PASS_LATENTS, PASSES, WpmrConfig};
-use super::entropy::{MEAN_MAX, SCALE_MAX};
+use super::entropy::{MEAN_MAX, SCALE_MAX, SIGNED};
 
 /// A float layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,10 @@ pub struct FloatLayer {
 pub struct IntLayer {
     /// Name without `.weight`, `.bias` or `.fraction`.
     pub name: String,
-    /// Output channels, input channels, kernel side.
+    /// Output channels, input channels (1 if depthwise), kernel side.
     pub shape: [usize; 3],
+    /// Each channel by itself.
+    pub depthwise: bool,
     /// Range and resolution of the output.
     pub range: IntRange,
 }
@@ -47,6 +49,13 @@ pub fn float_layers(config: &WpmrConfig) -> Vec<FloatLayer> {
         layer("hyper_analysis.hidden".into(), h, h, 3),
         layer("hyper_analysis.output".into(), 4 * h, config.hyper_latents, 1),
     ];
+    for (part, width) in
+        [("analysis", config.analysis_refine_width), ("synthesis", config.synthesis_refine_width)]
+    {
+        layers.push(layer(format!("{part}.refine.input"), LATENTS + 1, width, 1));
+        layers.push(layer(format!("{part}.refine.hidden"), width, width, 3));
+        layers.push(layer(format!("{part}.refine.output"), width, LATENTS, 1));
+    }
     for block in 0..config.synthesis_blocks {
         layers.push(layer(format!("synthesis.blocks.{block}.spatial"), s, s, 3));
         layers.push(layer(format!("synthesis.blocks.{block}.mix"), s, s, 1));
@@ -56,7 +65,12 @@ pub fn float_layers(config: &WpmrConfig) -> Vec<FloatLayer> {
 
 /// Names of the integer layers.
 pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
-    let layer = |name: String, input, output, kernel, range| IntLayer { name, shape: [output, input, kernel], range };
+    let layer = |name: String, input, output, kernel, range| IntLayer {
+        name,
+        shape: [output, input, kernel],
+        depthwise: false,
+        range,
+    };
     let (z, f, e, c) = (config.hyper_latents, config.hyper_width, config.entry_width, config.context_width);
     let mean = IntRange { lo: -MEAN_MAX, hi: MEAN_MAX, fraction: IntRange::HIDDEN.fraction };
     let scale = IntRange { lo: 0, hi: SCALE_MAX, fraction: 0 };
@@ -73,8 +87,14 @@ pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
         }
         layers.push(layer(name("spatial"), entry + f, c, 3, IntRange::HIDDEN));
         layers.push(layer(name("hidden"), c, c, 1, IntRange::HIDDEN));
-        layers.push(layer(name("mean"), c, PASS_LATENTS, 1, mean));
-        layers.push(layer(name("scale"), c, PASS_LATENTS, 1, scale));
+        let seen = pass * PASS_LATENTS;
+        layers.push(layer(name("mean"), c + seen, PASS_LATENTS, 1, mean));
+        layers.push(layer(name("scale"), c + seen, PASS_LATENTS, 1, scale));
+        if pass > 0 {
+            let depthwise = |part, range| IntLayer { depthwise: true, ..layer(name(part), 1, seen, 3, range) };
+            layers.push(depthwise("signed", SIGNED));
+            layers.push(depthwise("magnitude", IntRange::HIDDEN));
+        }
     }
     layers
 }

@@ -8,10 +8,10 @@ use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
-use codec_core::backend::{Activation, Boundary, CodecBackend};
+use codec_core::backend::{Activation, Boundary, ClampTerm, CodecBackend};
 use codec_core::layers::{Conv, ConvConfig};
 
-use super::config::{BANDS, WpmrConfig};
+use super::config::{BANDS, LATENTS, WpmrConfig};
 use super::layout::{LOW, LOW_LATENTS, initial_transform};
 
 /// Learned part of a linear map moves slower than other parameters by this factor.
@@ -20,10 +20,9 @@ const LINEAR_RATE: f32 = 0.02;
 /// Squeezes the range of latents for a network: slope 1/2 up to 4 steps, 1/8 up to 20, 1/64 up to 272.
 ///
 /// Every constant is a multiple of 1/64, so that the result is exact for multiples of 1/16.
-pub fn compand<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    x.clone().clamp(-4.0, 4.0).mul_scalar(24.0 / 64.0)
-        + x.clone().clamp(-20.0, 20.0).mul_scalar(7.0 / 64.0)
-        + x.clamp(-272.0, 272.0).mul_scalar(1.0 / 64.0)
+pub fn compand<B: CodecBackend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let term = |limit, slope| ClampTerm { limit, slope };
+    B::clamp_sum(x, [term(4.0, 24.0 / 64.0), term(20.0, 7.0 / 64.0), term(272.0, 1.0 / 64.0)])
 }
 
 /// [`compand`] on integers: sixteenths to sixteenths, `-127..=127`.
@@ -40,9 +39,10 @@ pub fn compand_sixteenths(v: i32) -> i32 {
 /// # Errors
 /// [`Error::BadParameter`] for sides that are not even.
 pub fn fold<B: CodecBackend>(x: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
-    let low = B::wavelet_analysis(x.clone().narrow(1, 0, LOW), 1, Boundary::Symmetric)?;
-    let rest = B::space_to_depth2(x.narrow(1, LOW, BANDS - LOW))?;
-    Ok(Tensor::cat(vec![low, rest], 1))
+    let low = B::gather_channels(x.clone(), &range(0, LOW))?;
+    let low = B::wavelet_analysis(low, 1, Boundary::Symmetric)?;
+    let rest = B::space_to_depth2(B::gather_channels(x, &range(LOW, BANDS))?)?;
+    Ok(B::concat_channels(low, rest))
 }
 
 /// Inverse of [`fold`].
@@ -50,18 +50,22 @@ pub fn fold<B: CodecBackend>(x: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
 /// # Errors
 /// [`Error::BadParameter`] for another number of channels than 768.
 pub fn unfold<B: CodecBackend>(y: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
-    let latents = y.dims()[1];
-    let low = B::wavelet_synthesis(y.clone().narrow(1, 0, LOW_LATENTS), 1, Boundary::Symmetric)?;
-    let rest = B::depth_to_space2(y.narrow(1, LOW_LATENTS, latents - LOW_LATENTS))?;
-    Ok(Tensor::cat(vec![low, rest], 1))
+    let low = B::gather_channels(y.clone(), &range(0, LOW_LATENTS))?;
+    let low = B::wavelet_synthesis(low, 1, Boundary::Symmetric)?;
+    let rest = B::depth_to_space2(B::gather_channels(y, &range(LOW_LATENTS, LATENTS))?)?;
+    Ok(B::concat_channels(low, rest))
 }
 
 /// Appends a plane of a constant per picture: `values` is `[n]`.
-pub fn with_plane<B: Backend>(x: Tensor<B, 4>, values: &[f32]) -> Tensor<B, 4> {
+pub fn with_plane<B: CodecBackend>(x: Tensor<B, 4>, values: &[f32]) -> Tensor<B, 4> {
     let [n, _, h, w] = x.dims();
-    let plane = Tensor::<B, 4>::from_data(TensorData::new(values.to_vec(), [n, 1, 1, 1]), &x.device());
-    let plane = plane.expand([n, 1, h, w]);
-    Tensor::cat(vec![x, plane], 1)
+    let plane = values.iter().flat_map(|&v| std::iter::repeat_n(v, h * w)).collect::<Vec<f32>>();
+    let plane = Tensor::<B, 4>::from_data(TensorData::new(plane, [n, 1, h, w]), &x.device());
+    B::concat_channels(x, plane)
+}
+
+fn range(from: usize, to: usize) -> Vec<usize> {
+    (from..to).collect()
 }
 
 /// A `192 x 192` linear map across channels: a fixed start plus a slowly learned difference.
@@ -105,6 +109,36 @@ impl<B: Backend> Linear<B> {
     }
 }
 
+/// A network on latents (1/16) whose output is added to them; starts as zero.
+#[derive(Module, Debug)]
+pub struct Refine<B: Backend> {
+    /// First layer.
+    pub input: Conv<B>,
+    /// 3x3 layer.
+    pub hidden: Conv<B>,
+    /// Last layer, starts as zero.
+    pub output: Conv<B>,
+}
+
+impl<B: Backend> Refine<B> {
+    fn new(width: usize, device: &B::Device) -> Self {
+        Self {
+            input: ConvConfig::new([LATENTS + 1, width], 1).init(device),
+            hidden: ConvConfig::new([width, width], 3).init(device),
+            output: ConvConfig::new([width, LATENTS], 1).with_gain(0.0).init(device),
+        }
+    }
+}
+
+impl<B: CodecBackend> Refine<B> {
+    /// Latents and what the network adds to them; `t` is the quality of each picture.
+    fn forward(&self, latents: Tensor<B, 4>, t: &[f32]) -> Tensor<B, 4> {
+        let h = self.input.forward(with_plane(compand(latents.clone()), &centred(t)), Activation::Relu);
+        let h = self.hidden.forward(h, Activation::Relu);
+        latents + self.output.forward(h, Activation::None)
+    }
+}
+
 /// Analysis transform.
 #[derive(Module, Debug)]
 pub struct Analysis<B: Backend> {
@@ -116,6 +150,8 @@ pub struct Analysis<B: Backend> {
     pub hidden: Conv<B>,
     /// Last layer, starts as zero.
     pub output: Conv<B>,
+    /// Network at 1/16.
+    pub refine: Refine<B>,
 }
 
 impl<B: Backend> Analysis<B> {
@@ -127,6 +163,7 @@ impl<B: Backend> Analysis<B> {
             input: ConvConfig::new([BANDS + 1, width], 1).init(device),
             hidden: ConvConfig::new([width, width], 3).init(device),
             output: ConvConfig::new([width, BANDS], 1).with_gain(0.0).init(device),
+            refine: Refine::new(config.analysis_refine_width, device),
         }
     }
 }
@@ -149,11 +186,12 @@ impl<B: CodecBackend> Analysis<B> {
         t: &[f32],
     ) -> Result<Tensor<B, 4>, Error> {
         let linear = B::conv2d_same(coefficients, self.linear.matrix(), self.linear.bias(), Activation::None);
-        let signal = compand(linear.clone() * inverse_eighth);
+        let signal = compand(B::scale_channels(linear.clone(), inverse_eighth));
         let h = self.input.forward(with_plane(signal, &centred(t)), Activation::Relu);
         let h = self.hidden.forward(h, Activation::Relu);
         let shaped = self.output.forward(h, Activation::None);
-        Ok(fold(linear)? * inverse_steps + fold(shaped)?)
+        let latents = B::scale_channels(fold(linear)?, inverse_steps) + fold(shaped)?;
+        Ok(self.refine.forward(latents, t))
     }
 }
 
@@ -177,6 +215,8 @@ pub struct Synthesis<B: Backend> {
     pub blocks: Vec<Residual<B>>,
     /// Last layer, starts as zero.
     pub output: Conv<B>,
+    /// Network at 1/16.
+    pub refine: Refine<B>,
 }
 
 impl<B: Backend> Synthesis<B> {
@@ -196,6 +236,7 @@ impl<B: Backend> Synthesis<B> {
             input: ConvConfig::new([BANDS + 1, width], 1).init(device),
             blocks: (0..config.synthesis_blocks).map(|_| block()).collect(),
             output: ConvConfig::new([width, BANDS], 1).with_gain(0.0).init(device),
+            refine: Refine::new(config.synthesis_refine_width, device),
         }
     }
 }
@@ -206,7 +247,7 @@ impl<B: CodecBackend> Synthesis<B> {
     /// `steps` are the quantization steps, `base` the base step and `t` the quality of each picture.
     ///
     /// # Shapes
-    /// `[n, 768, h, w]`, `[n, 768, 1, 1]`, `[n, 1, 1, 1]`, `[n]` to `[n, 192, 2h, 2w]`.
+    /// `[n, 768, h, w]`, `[n, 768, 1, 1]`, `[n, 192, 1, 1]`, `[n]` to `[n, 192, 2h, 2w]`.
     ///
     /// # Errors
     /// As [`unfold`].
@@ -217,6 +258,7 @@ impl<B: CodecBackend> Synthesis<B> {
         base: Tensor<B, 4>,
         t: &[f32],
     ) -> Result<Tensor<B, 4>, Error> {
+        let latents = self.refine.forward(latents, t);
         let signal = compand(unfold(latents.clone())?);
         let mut h = self.input.forward(with_plane(signal, &centred(t)), Activation::Relu);
         for block in &self.blocks {
@@ -224,9 +266,9 @@ impl<B: CodecBackend> Synthesis<B> {
             h = h + block.mix.forward(inner, Activation::None);
         }
         let estimate = self.output.forward(h, Activation::None);
-        let linear = unfold(latents * steps)?;
+        let linear = unfold(B::scale_channels(latents, steps))?;
         let linear = B::conv2d_same(linear, self.linear.matrix(), self.linear.bias(), Activation::None);
-        Ok(linear + estimate * base)
+        Ok(linear + B::scale_channels(estimate, base))
     }
 }
 

@@ -99,6 +99,7 @@ impl Weights {
             let part = |suffix: &str| tensor(&format!("{}.{suffix}", layer.name));
             let params = IntConvParams {
                 shape: layer.shape,
+                depthwise: layer.depthwise,
                 weight: read_bytes(&part("weight")?, Dtype::I8)?.iter().map(|&b| i8::from_le_bytes([b])).collect(),
                 bias: read_bytes(&part("bias")?, Dtype::I32)?
                     .chunks_exact(4)
@@ -230,6 +231,8 @@ impl Weights {
 fn check_config(config: &WpmrConfig) -> Result<(), Error> {
     let widths = [
         config.analysis_width,
+        config.analysis_refine_width,
+        config.synthesis_refine_width,
         config.synthesis_width,
         config.hyper_analysis_width,
         config.hyper_latents,

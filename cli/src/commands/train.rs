@@ -1,0 +1,257 @@
+//! `codec train`: trains a model by a recipe.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use codec::training::{Event, Observer, Outcome, Recipe, RunOptions, plan};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::DeviceArgs;
+use crate::console::{Console, print, print_json};
+use crate::exit::Status;
+use crate::interrupt;
+
+/// Batches prepared ahead of the device.
+const PREFETCH: usize = 4;
+
+/// Train a model by a recipe.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  codec train recipes/wpmr.toml --out runs/wpmr
+  codec train recipes/wpmr.toml --out runs/wpmr --resume auto
+  codec train recipes/wpmr.toml --out runs/small --set model.synthesis_width=64 --dry-run")]
+pub struct TrainArgs {
+    /// Recipe (TOML)
+    pub recipe: PathBuf,
+    /// Run folder for checkpoints, metrics.jsonl and weights.safetensors
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Go on from the newest checkpoint in the run folder, or start there
+    #[arg(long, value_name = "WHICH")]
+    pub resume: Option<Resume>,
+    /// Start from a checkpoint's average.safetensors; new layers start afresh
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub init: Option<PathBuf>,
+    /// Change an entry of the recipe, for instance stages.0.lr=1e-4; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder of training pictures, instead of the recipe's
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Seed, instead of the recipe's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Stop after this step, with a checkpoint
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+    /// Print what would be trained, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON line per event on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Where to train.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Which checkpoint to go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Resume {
+    /// The newest one.
+    Auto,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// An unreadable recipe, and whatever stops the run.
+pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
+    let text = std::fs::read_to_string(&args.recipe)
+        .with_context(|| format!("cannot read recipe {}", args.recipe.display()))?;
+    let mut recipe = Recipe::parse(&text)?;
+    for assignment in &args.set {
+        recipe = recipe.set(assignment)?;
+    }
+    if let Some(data) = &args.data {
+        recipe.data.train.clone_from(data);
+    }
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
+    if args.dry_run {
+        return dry_run(&recipe, args.json);
+    }
+    let device = args.device.open()?;
+    let options = RunOptions {
+        out: args.out.clone(),
+        resume: args.resume.is_some(),
+        init: args.init.clone(),
+        max_steps: args.max_steps,
+        prefetch: PREFETCH,
+    };
+    let mut watch = Watch::new(console, args.json, recipe.total_steps());
+    let outcome = codec::training::train(
+        &recipe,
+        &options,
+        &device,
+        interrupt::graceful(),
+        &mut watch,
+    )?;
+    drop(watch);
+    match outcome {
+        Outcome::Interrupted => Ok(Status::Interrupted),
+        Outcome::Finished | Outcome::Paused => {
+            console.say(&format!(
+                "weights: {}",
+                args.out.join("weights.safetensors").display()
+            ));
+            Ok(Status::Done)
+        }
+    }
+}
+
+fn dry_run(recipe: &Recipe, json: bool) -> anyhow::Result<Status> {
+    let plan = plan(recipe)?;
+    if json {
+        print_json(&serde_json::json!({
+            "schema": "codec.train-plan/1",
+            "name": recipe.name,
+            "parameters": plan.parameters,
+            "encode_macs_per_pixel": plan.encode_macs,
+            "decode_macs_per_pixel": plan.decode_macs,
+            "steps": plan.steps,
+        }))?;
+    } else {
+        print(&format!(
+            "{}: {} parameters, {:.1} kMAC/pixel encoding, {:.1} decoding, {} steps in {} stages\n",
+            recipe.name,
+            plan.parameters,
+            plan.encode_macs / 1e3,
+            plan.decode_macs / 1e3,
+            plan.steps,
+            recipe.stages.len(),
+        ))?;
+    }
+    for folder in [&recipe.data.train, &recipe.data.validation] {
+        if !folder.is_dir() {
+            bail!("data folder {} does not exist", folder.display());
+        }
+    }
+    Ok(Status::Done)
+}
+
+/// Shows the events of a run: a bar on a terminal, lines elsewhere, JSON on request.
+struct Watch<'a> {
+    console: &'a Console,
+    json: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(console: &'a Console, json: bool, total: u64) -> Self {
+        let bar = console.shows_progress().then(|| {
+            let bar =
+                ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(4));
+            if let Ok(style) =
+                ProgressStyle::with_template("[{bar:24}] {pos}/{len}  {msg}  eta {eta}")
+            {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar
+        });
+        Self { console, json, bar }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.console.say(text)),
+            None => self.console.say(text),
+        }
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn event(&mut self, event: &Event) {
+        if self.json {
+            if let Ok(value) = serde_json::to_value(event) {
+                // A closed pipe must not stop a long run.
+                let _ = print_json(&value);
+            }
+        }
+        match event {
+            Event::Start {
+                step,
+                total,
+                pictures,
+                skipped,
+                parameters,
+            } => {
+                self.line(&format!(
+                    "{parameters} parameters, {pictures} pictures ({skipped} skipped), step {step} of {total}"
+                ));
+            }
+            Event::Step(m) => {
+                let text = format!(
+                    "{}  loss {:.4}  {:.3} bpp  {:.2} dB  {:.1} crops/s  waiting {:.0}%",
+                    m.stage,
+                    m.loss,
+                    m.bpp,
+                    m.psnr,
+                    m.crops_per_second,
+                    100.0 * m.waiting
+                );
+                match &self.bar {
+                    Some(bar) => {
+                        bar.set_position(m.step);
+                        bar.set_message(text);
+                    }
+                    None => self.line(&format!("step {}  {text}", m.step)),
+                }
+            }
+            Event::Validation {
+                step,
+                log_cost,
+                points,
+            } => {
+                let points: Vec<String> = points
+                    .iter()
+                    .map(|p| format!("q{:.0} {:.3} bpp {:.2} dB", p.quality, p.bpp, p.psnr))
+                    .collect();
+                self.line(&format!(
+                    "step {step}  validation {log_cost:.4}: {}",
+                    points.join(", ")
+                ));
+            }
+            Event::Checkpoint { step } => tracing::debug!("checkpoint at step {step}"),
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Command;
+    use crate::args::tests::parse;
+
+    #[test]
+    fn options_parse() {
+        let line = "train r.toml --out run --resume auto --set a=1 --set b.c=2 --data d --seed 7 --max-steps 9 \
+                    --dry-run --json --device cpu -j 2";
+        let Command::Train(args) = parse(line).unwrap().command else {
+            panic!()
+        };
+        assert_eq!(args.resume, Some(Resume::Auto));
+        assert_eq!(args.set, ["a=1", "b.c=2"]);
+        assert_eq!((args.seed, args.max_steps), (Some(7), Some(9)));
+        assert!(args.dry_run && args.json);
+        assert!(parse("train r.toml").is_err(), "--out is required");
+    }
+}

@@ -1,0 +1,44 @@
+//! Weights that are built into the library, by model name.
+//!
+//! Each has a model card beside it in `pretrained/`: data, licence, recipe, command and figures.
+
+/// One built-in model.
+struct Pretrained {
+    name: &'static str,
+    weights: &'static [u8],
+}
+
+/// Name of the model that encoders use unless told otherwise.
+pub const DEFAULT: &str = "wpmr/v1";
+
+/// All built-in models. A name, once released, keeps its weights: files refer to them.
+const MODELS: &[Pretrained] =
+    &[Pretrained { name: DEFAULT, weights: include_bytes!("../pretrained/wpmr-v1.safetensors") }];
+
+/// Weights file of a model.
+pub fn get(name: &str) -> Option<&'static [u8]> {
+    MODELS.iter().find(|model| model.name == name).map(|model| model.weights)
+}
+
+/// Names of the built-in models.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().map(|model| model.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::wpmr::Weights;
+
+    #[test]
+    fn every_model_loads_under_its_name_within_its_budget() {
+        for name in names() {
+            let bytes = get(name).expect("listed");
+            assert!(bytes.len() <= 10_000_000, "{name}: {} bytes", bytes.len());
+            let weights = Weights::from_bytes(bytes).expect("valid weights");
+            assert_eq!(weights.name(), name);
+            let macs = weights.config().macs();
+            assert!(macs.encode <= 15_000.0 && macs.decode <= 25_000.0, "{name}: {macs:?}");
+        }
+    }
+}

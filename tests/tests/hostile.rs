@@ -22,19 +22,19 @@ fn file(codec: &Codec) -> Vec<u8> {
 /// Random damage: a few flipped bits, other lengths, or all other bytes.
 fn damage(bytes: &mut Vec<u8>, noise: &mut Noise) {
     let length = bytes.len().max(1);
-    match noise.next() % 8 {
-        0 => bytes.truncate(noise.next() as usize % length),
-        1 => bytes.extend((0..noise.next() % 40).map(|i| (i * 37) as u8)),
-        2 => bytes.iter_mut().for_each(|byte| *byte = noise.next() as u8),
+    match noise.draw() % 8 {
+        0 => bytes.truncate(noise.draw() as usize % length),
+        1 => bytes.extend((0..noise.draw() % 40).map(|i| (i * 37) as u8)),
+        2 => bytes.iter_mut().for_each(|byte| *byte = noise.draw() as u8),
         3 => bytes
             .iter_mut()
-            .skip(noise.next() as usize % length)
+            .skip(noise.draw() as usize % length)
             .for_each(|byte| *byte = 0xff),
         _ => {
-            for _ in 0..1 + noise.next() % 6 {
-                let at = noise.next() as usize % length;
+            for _ in 0..1 + noise.draw() % 6 {
+                let at = noise.draw() as usize % length;
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << (noise.next() % 8);
+                    *byte ^= 1 << (noise.draw() % 8);
                 }
             }
         }

@@ -9,6 +9,7 @@ use crate::weights::{Layer, Weights};
 /// Range of a layer's output: smallest, largest, binary digits.
 type Range = (i64, i64, i64);
 const HIDDEN: Range = (0, 255, 4);
+const SIGNED: Range = (-127, 127, 4);
 const MEAN: Range = (-8191, 8191, 4);
 const SCALE: Range = (0, 63, 0);
 
@@ -61,9 +62,39 @@ pub fn depth_to_space<T: Copy + Default>(x: &Planes<T>) -> Planes<T> {
     }
 }
 
-fn layer(weights: &Weights, name: &str, (lo, hi, r): Range, x: &Planes<i64>) -> Planes<i64> {
+fn layer(weights: &Weights, name: &str, range: Range, x: &Planes<i64>) -> Planes<i64> {
     let layer = weights.integer_layer(name);
-    let mut out = convolve(&layer, x);
+    requantize(convolve(&layer, x), &layer, range)
+}
+
+/// Each channel by itself.
+fn depthwise(weights: &Weights, name: &str, range: Range, x: &Planes<i64>) -> Planes<i64> {
+    let layer = weights.integer_layer(name);
+    let [outputs, 1, k] = layer.shape else {
+        panic!("{name} is not depthwise");
+    };
+    assert_eq!(outputs, x.channels.len());
+    let channel = |o: usize| {
+        let one = Layer {
+            shape: [1, 1, k],
+            weight: layer.weight[o * k * k..(o + 1) * k * k].to_vec(),
+            bias: vec![layer.bias[o]],
+            fraction: Vec::new(),
+        };
+        let input = Planes {
+            channels: vec![x.channels[o].clone()],
+            ..*x
+        };
+        convolve(&one, &input).channels.remove(0)
+    };
+    let out = Planes {
+        channels: (0..outputs).map(channel).collect(),
+        ..*x
+    };
+    requantize(out, &layer, range)
+}
+
+fn requantize(mut out: Planes<i64>, layer: &Layer<i64>, (lo, hi, r): Range) -> Planes<i64> {
     for (plane, fraction) in out.channels.iter_mut().zip(&layer.fraction) {
         let s = fraction + 4 - r;
         for acc in plane {
@@ -133,8 +164,21 @@ pub fn decode(
         }
         let h = layer(weights, &name("spatial"), HIDDEN, &x);
         let h = layer(weights, &name("hidden"), HIDDEN, &h);
-        let mut values = layer(weights, &name("mean"), MEAN, &h);
-        let scales = layer(weights, &name("scale"), SCALE, &h);
+        let (mut for_mean, mut for_scale) = (h.clone(), h);
+        if p > 0 {
+            let signed = depthwise(weights, &name("signed"), SIGNED, &seen);
+            for_mean.channels.extend(signed.channels);
+            let mut sizes = seen.clone();
+            sizes
+                .channels
+                .iter_mut()
+                .flatten()
+                .for_each(|v| *v = v.abs());
+            let magnitude = depthwise(weights, &name("magnitude"), HIDDEN, &sizes);
+            for_scale.channels.extend(magnitude.channels);
+        }
+        let mut values = layer(weights, &name("mean"), MEAN, &for_mean);
+        let scales = layer(weights, &name("scale"), SCALE, &for_scale);
         for (values, scales) in values.channels.iter_mut().zip(&scales.channels) {
             for (value, &scale) in values.iter_mut().zip(scales) {
                 let symbol = stream.symbol(&weights.latent[scale as usize]);

@@ -99,7 +99,19 @@ fn relu(x: f64) -> f64 {
 }
 
 /// Samples of a tile from latents in folded order.
-pub fn reconstruct(y: Planes<f64>, size: (usize, usize), t: f64, weights: &Weights) -> Vec<u8> {
+pub fn reconstruct(mut y: Planes<f64>, size: (usize, usize), t: f64, weights: &Weights) -> Vec<u8> {
+    let float = |name: &str, x: &Planes<f64>| convolve(&weights.float_layer(name), x);
+    let with_plane = |mut x: Planes<f64>| {
+        x.channels.push(vec![2.0 * t - 1.0; x.width * x.height]);
+        x
+    };
+    let h = map(
+        &float("synthesis.refine.input", &with_plane(map(&y, compand))),
+        relu,
+    );
+    let h = map(&float("synthesis.refine.hidden", &h), relu);
+    add(&mut y, &float("synthesis.refine.output", &h), 1.0);
+
     let table = weights.reals("steps");
     let p = 63.0 * t;
     let l = p.floor().min(62.0);
@@ -118,10 +130,8 @@ pub fn reconstruct(y: Planes<f64>, size: (usize, usize), t: f64, weights: &Weigh
     );
     let base = 0.85 * (26.0 / (least * (most / least).powf(t))).sqrt();
 
-    let mut e = map(&unfold(&y), compand);
-    e.channels.push(vec![2.0 * t - 1.0; e.width * e.height]);
-    let float = |name: &str, x: &Planes<f64>| convolve(&weights.float_layer(name), x);
-    let mut h = map(&float("synthesis.input", &e), relu);
+    let signal = with_plane(map(&unfold(&y), compand));
+    let mut h = map(&float("synthesis.input", &signal), relu);
     for n in 0..weights.integer_config("synthesis_blocks") {
         let inner = map(&float(&format!("synthesis.blocks.{n}.spatial"), &h), relu);
         let mixed = float(&format!("synthesis.blocks.{n}.mix"), &inner);

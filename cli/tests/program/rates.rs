@@ -19,23 +19,25 @@ fn size_grows_with_quality() {
     }
 }
 
+/// The steps between two qualities are small, and there is something between them.
 #[test]
 fn quality_is_continuous() {
     let sandbox = sandbox();
-    sandbox.put_picture("a.png", &photo(200, 133));
+    sandbox.put_picture("a.png", &photo(384, 256));
     let size = |quality: &str| {
         sandbox
             .run(&format!("encode a.png -f -q {quality}"))
             .ends_in(0);
         sandbox.get("a.ncx").len() as f64
     };
-    let (a, b, c) = (size("50"), size("50.5"), size("51"));
+    let (a, b, c) = (size("50"), size("51"), size("52"));
     assert!(a < b && b < c, "{a} {b} {c}");
     assert!(
-        c < 1.05 * a,
-        "a step of one quality is {} bytes of {a}",
+        c < 1.12 * a,
+        "two steps of quality are {} bytes of {a}",
         c - a
     );
+    assert_ne!(size("50.5"), a);
 }
 
 #[test]
@@ -51,24 +53,32 @@ fn wanted_sizes_are_hit_or_named() {
         assert_eq!(size, sandbox.get("a.ncx").len() as u64);
         (size, document["reached"] == true, run.stderr)
     };
-    for target in [2_000u64, 5_000, 9_000] {
+    let (least, most) = (run("-q 0").0, run("-q 100").0);
+    for share in [0.2, 0.5, 0.9] {
+        // Spread between the ends of what the model can do, on a logarithmic scale.
+        let target = (least as f64 * (most as f64 / least as f64).powf(share)) as u64;
         let (size, reached, text) = run(&format!("--target-size {target}"));
-        assert!(reached, "{text}");
+        assert!(reached, "{target}: {text}");
         assert!(
             size <= target && size as f64 >= 0.98 * target as f64,
             "{target}: {size}"
         );
         assert!(text.contains("quality"), "{text}");
     }
-    let (size, reached, _) = run("--bpp 1.5");
+    let wanted = 0.5 * 8.0 * most as f64 / (200.0 * 133.0);
+    let (size, reached, text) = run(&format!("--bpp {wanted}"));
     let rate = 8.0 * size as f64 / (200.0 * 133.0);
-    assert!(reached && (0.98 * 1.5..=1.5).contains(&rate), "{rate}");
+    // The wanted rate is rounded down to whole bytes.
+    assert!(
+        reached && (0.979 * wanted..=wanted).contains(&rate),
+        "{rate}: {text}"
+    );
 
     // Out of reach: the nearest there is, and a word about it.
     let (small, reached, text) = run("--target-size 10");
     assert!(!reached && text.contains("nearest to 10 B"), "{text}");
-    assert_eq!(small, run("-q 0").0);
+    assert_eq!(small, least);
     let (large, reached, text) = run("--target-size 5M");
     assert!(!reached && text.contains("nearest to 5.00 MB"), "{text}");
-    assert_eq!(large, run("-q 100").0);
+    assert_eq!(large, most);
 }

@@ -26,6 +26,9 @@ pub struct Tally {
     failed: usize,
 }
 
+/// What is done with one job; it is handed a way to tell parts done and parts in all.
+type Work<'a> = dyn FnMut(&Job, &mut dyn FnMut(usize, usize)) -> anyhow::Result<Outcome> + 'a;
+
 /// Runs `work` over all jobs. `schema` names the JSON lines' format, for instance `codec.encode/1`.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub fn run(
     options: &OutputArgs,
     console: &Console,
     schema: &str,
-    work: &mut dyn FnMut(&Job, &mut dyn FnMut(usize, usize)) -> anyhow::Result<Outcome>,
+    work: &mut Work<'_>,
 ) -> anyhow::Result<Status> {
     let started = Instant::now();
     let progress = Progress::new(console, jobs.len());
@@ -106,7 +109,7 @@ fn one(
     job: &Job,
     options: &OutputArgs,
     progress: &mut dyn FnMut(usize, usize),
-    work: &mut dyn FnMut(&Job, &mut dyn FnMut(usize, usize)) -> anyhow::Result<Outcome>,
+    work: &mut Work<'_>,
 ) -> anyhow::Result<Outcome> {
     if let Some(conflict) = &job.conflict {
         return Err(Failure::Usage(conflict.clone()).into());

@@ -1,6 +1,6 @@
 //! From the paths of the command line to a list of inputs, each with its output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{IsTerminal, Read};
@@ -95,11 +95,11 @@ pub struct Sides {
 pub fn plan(inputs: &[PathBuf], options: &OutputArgs, sides: Sides) -> anyhow::Result<Vec<Job>> {
     let mut inputs = inputs;
     let mut output = options.output.as_deref();
-    if let ([input, last], None, None) = (inputs, output, &options.output_dir) {
-        if is_dash(last) || has_extension(last, sides.outputs) {
-            inputs = std::slice::from_ref(input);
-            output = Some(last);
-        }
+    if let ([input, last], None, None) = (inputs, output, &options.output_dir)
+        && (is_dash(last) || has_extension(last, sides.outputs))
+    {
+        inputs = std::slice::from_ref(input);
+        output = Some(last);
     }
     if inputs.iter().filter(|input| is_dash(input)).count() > 1 {
         return Err(usage("stdin (-) can be read only once"));
@@ -221,7 +221,7 @@ fn search(
 /// Marks jobs that would overwrite an input, or the output of an earlier job.
 fn find_conflicts(jobs: &mut [Job]) {
     let real = |path: &Path| fs::canonicalize(path).ok();
-    let sources: Vec<_> = jobs
+    let sources: BTreeSet<_> = jobs
         .iter()
         .filter_map(|job| real(job.source.path()?))
         .collect();

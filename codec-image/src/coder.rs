@@ -37,7 +37,9 @@ impl Quality {
     /// [`Error::BadParameter`] outside that range or for a number that is not finite.
     pub fn new(value: f32) -> Result<Self, Error> {
         if !(0.0..=100.0).contains(&value) {
-            return Err(Error::BadParameter(format!("invalid quality {value} (expected 0..=100)")));
+            return Err(Error::BadParameter(format!(
+                "invalid quality {value} (expected 0..=100)"
+            )));
         }
         Ok(Self((value * 100.0).round() as u16))
     }
@@ -129,5 +131,11 @@ pub trait ImageCoder: Send {
     ///
     /// # Errors
     /// [`Error::Malformed`] or [`Error::Truncated`] for a payload that is not a tile of that size, device errors.
-    fn decode_tile(&self, bytes: &[u8], width: usize, height: usize, quality: Quality) -> Result<DecodedTile, Error>;
+    fn decode_tile(
+        &self,
+        bytes: &[u8],
+        width: usize,
+        height: usize,
+        quality: Quality,
+    ) -> Result<DecodedTile, Error>;
 }

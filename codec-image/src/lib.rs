@@ -6,7 +6,7 @@ pub mod error;
 pub mod file;
 pub mod io;
 pub mod models;
-pub mod pretrained;
 pub mod picture;
+pub mod pretrained;
 
 pub use error::Error;

@@ -12,12 +12,17 @@ struct Pretrained {
 pub const DEFAULT: &str = "wpmr/v1";
 
 /// All built-in models. A name, once released, keeps its weights: files refer to them.
-const MODELS: &[Pretrained] =
-    &[Pretrained { name: DEFAULT, weights: include_bytes!("../pretrained/wpmr-v1.safetensors") }];
+const MODELS: &[Pretrained] = &[Pretrained {
+    name: DEFAULT,
+    weights: include_bytes!("../pretrained/wpmr-v1.safetensors"),
+}];
 
 /// Weights file of a model.
 pub fn get(name: &str) -> Option<&'static [u8]> {
-    MODELS.iter().find(|model| model.name == name).map(|model| model.weights)
+    MODELS
+        .iter()
+        .find(|model| model.name == name)
+        .map(|model| model.weights)
 }
 
 /// Names of the built-in models.
@@ -38,7 +43,10 @@ mod tests {
             let weights = Weights::from_bytes(bytes).expect("valid weights");
             assert_eq!(weights.name(), name);
             let macs = weights.config().macs();
-            assert!(macs.encode <= 15_000.0 && macs.decode <= 25_000.0, "{name}: {macs:?}");
+            assert!(
+                macs.encode <= 15_000.0 && macs.decode <= 25_000.0,
+                "{name}: {macs:?}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use codec_core::error::Error;
 
-/// Sets how many threads work on the CPU. Must come before the first network runs; the default is all cores.
+/// Sets how many threads work on the CPU. Must come before a device is opened; the default is all cores.
 ///
 /// # Errors
 /// [`Error::BadParameter`] for 0 threads, or if the pool is already running.

@@ -37,7 +37,10 @@ pub(crate) fn list(run: &Path) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with("step-"))
+        })
         .filter(|path| path.join(STATE).is_file())
         .collect();
     found.sort();
@@ -61,10 +64,17 @@ pub(crate) fn save<B: Backend, M: Record<B>, R: Record<B>>(
         fs::remove_dir_all(&partial).map_err(TrainError::io(&partial))?;
     }
     fs::create_dir_all(&partial).map_err(TrainError::io(&partial))?;
-    let bad = |reason: String| TrainError::Checkpoint { path: partial.clone(), reason };
+    let bad = |reason: String| TrainError::Checkpoint {
+        path: partial.clone(),
+        reason,
+    };
     let recorder = BinFileRecorder::<FullPrecisionSettings>::default();
-    recorder.record(model, partial.join(MODEL)).map_err(|e| bad(e.to_string()))?;
-    recorder.record(optimizer, partial.join(OPTIMIZER)).map_err(|e| bad(e.to_string()))?;
+    recorder
+        .record(model, partial.join(MODEL))
+        .map_err(|e| bad(e.to_string()))?;
+    recorder
+        .record(optimizer, partial.join(OPTIMIZER))
+        .map_err(|e| bad(e.to_string()))?;
     write_parameters(&partial.join(AVERAGE), average)?;
     let text = serde_json::to_string_pretty(state).map_err(|e| bad(e.to_string()))?;
     fs::write(partial.join(STATE), text).map_err(TrainError::io(&partial))?;
@@ -99,19 +109,32 @@ where
     M: Record<B>,
     R: Record<BO>,
 {
-    let bad = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
+    let bad = |reason: String| TrainError::Checkpoint {
+        path: path.to_path_buf(),
+        reason,
+    };
     let text = fs::read_to_string(path.join(STATE)).map_err(TrainError::io(path.join(STATE)))?;
     let state: State = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
     let recorder = BinFileRecorder::<FullPrecisionSettings>::default();
-    let model = recorder.load(path.join(MODEL), device).map_err(|e| bad(e.to_string()))?;
+    let model = recorder
+        .load(path.join(MODEL), device)
+        .map_err(|e| bad(e.to_string()))?;
     let optimizer = Recorder::<BO>::load(&recorder, path.join(OPTIMIZER), optimizer_device)
         .map_err(|e| bad(e.to_string()))?;
-    Ok(Loaded { state, model, average: read_parameters(&path.join(AVERAGE))?, optimizer })
+    Ok(Loaded {
+        state,
+        model,
+        average: read_parameters(&path.join(AVERAGE))?,
+        optimizer,
+    })
 }
 
 /// Writes parameters by name (safetensors).
 fn write_parameters(path: &Path, parameters: &Parameters) -> Result<(), TrainError> {
-    let bad = |e: &dyn std::fmt::Display| TrainError::Checkpoint { path: path.to_path_buf(), reason: e.to_string() };
+    let bad = |e: &dyn std::fmt::Display| TrainError::Checkpoint {
+        path: path.to_path_buf(),
+        reason: e.to_string(),
+    };
     let bytes: Vec<Vec<u8>> = parameters
         .tensors()
         .iter()
@@ -128,7 +151,10 @@ fn write_parameters(path: &Path, parameters: &Parameters) -> Result<(), TrainErr
 
 /// Reads parameters by name.
 pub(crate) fn read_parameters(path: &Path) -> Result<Parameters, TrainError> {
-    let bad = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
+    let bad = |reason: String| TrainError::Checkpoint {
+        path: path.to_path_buf(),
+        reason,
+    };
     let bytes = fs::read(path).map_err(TrainError::io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
     let mut tensors = Vec::new();
@@ -136,8 +162,16 @@ pub(crate) fn read_parameters(path: &Path) -> Result<Parameters, TrainError> {
         if view.dtype() != Dtype::F32 {
             return Err(bad(format!("{name} is not in 32-bit floats")));
         }
-        let values = view.data().chunks_exact(4).filter_map(|c| c.try_into().ok().map(f32::from_le_bytes)).collect();
-        tensors.push(NamedTensor { name, shape: view.shape().to_vec(), values });
+        let values = view
+            .data()
+            .chunks_exact(4)
+            .filter_map(|c| c.try_into().ok().map(f32::from_le_bytes))
+            .collect();
+        tensors.push(NamedTensor {
+            name,
+            shape: view.shape().to_vec(),
+            values,
+        });
     }
     Ok(Parameters::from_tensors(tensors))
 }

@@ -20,7 +20,11 @@ pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     impl<B: AutodiffBackend> ModuleVisitor<B> for Norm<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             if let Some(g) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-                let values: Vec<f32> = g.into_data().convert::<f32>().into_vec().unwrap_or_default();
+                let values: Vec<f32> = g
+                    .into_data()
+                    .convert::<f32>()
+                    .into_vec()
+                    .unwrap_or_default();
                 self.squared += values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
             }
         }
@@ -36,11 +40,17 @@ pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
             }
         }
     }
-    let mut norm = Norm { gradients, squared: 0.0 };
+    let mut norm = Norm {
+        gradients,
+        squared: 0.0,
+    };
     module.visit(&mut norm);
     let norm = norm.squared.sqrt() as f32;
     if norm.is_finite() && norm > limit {
-        module.visit(&mut Scale { gradients, factor: limit / norm });
+        module.visit(&mut Scale {
+            gradients,
+            factor: limit / norm,
+        });
     }
     norm
 }

@@ -82,13 +82,20 @@ pub(crate) struct MetricsFile {
 
 impl MetricsFile {
     pub(crate) fn append(path: &Path) -> Result<Self, TrainError> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::io(path))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(TrainError::io(path))?;
         Ok(Self { file })
     }
 
     pub(crate) fn write(&mut self, event: &Event) -> Result<(), TrainError> {
-        let mut line = serde_json::to_string(event).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        let mut line =
+            serde_json::to_string(event).map_err(|e| TrainError::Recipe(e.to_string()))?;
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(TrainError::io("metrics.jsonl"))
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(TrainError::io("metrics.jsonl"))
     }
 }

@@ -49,7 +49,9 @@ impl Parameters {
         }
         let mut collect = Collect::default();
         module.visit(&mut collect);
-        Self { tensors: collect.tensors }
+        Self {
+            tensors: collect.tensors,
+        }
     }
 
     /// Wraps stored tensors.
@@ -105,7 +107,10 @@ impl Parameters {
             fits: bool,
         }
         impl<B: Backend> ModuleMapper<B> for Put<'_> {
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            fn map_float<const D: usize>(
+                &mut self,
+                param: Param<Tensor<B, D>>,
+            ) -> Param<Tensor<B, D>> {
                 let stored = self.tensors.next();
                 param.map(|tensor| match stored {
                     Some(stored) if stored.values.len() == tensor.shape().num_elements() => {
@@ -120,7 +125,10 @@ impl Parameters {
                 })
             }
         }
-        let mut put = Put { tensors: self.tensors.iter(), fits: true };
+        let mut put = Put {
+            tensors: self.tensors.iter(),
+            fits: true,
+        };
         let module = module.map(&mut put);
         (put.fits && put.tensors.next().is_none()).then_some(module)
     }
@@ -128,8 +136,18 @@ impl Parameters {
 
 /// Whether shapes differ in the number of inputs (dimension 1) only, and `to` has more.
 fn more_inputs(from: &[usize], to: &[usize]) -> bool {
-    let others = |shape: &[usize]| shape.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, &n)| n).collect::<Vec<_>>();
-    from.len() == to.len() && others(from) == others(to) && from.get(1) < to.get(1) && from.len() == 4
+    let others = |shape: &[usize]| {
+        shape
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != 1)
+            .map(|(_, &n)| n)
+            .collect::<Vec<_>>()
+    };
+    from.len() == to.len()
+        && others(from) == others(to)
+        && from.get(1) < to.get(1)
+        && from.len() == 4
 }
 
 #[cfg(test)]
@@ -137,12 +155,19 @@ mod tests {
     use super::*;
 
     fn tensor(name: &str, shape: &[usize], values: &[f32]) -> NamedTensor {
-        NamedTensor { name: name.into(), shape: shape.to_vec(), values: values.to_vec() }
+        NamedTensor {
+            name: name.into(),
+            shape: shape.to_vec(),
+            values: values.to_vec(),
+        }
     }
 
     #[test]
     fn growing_keeps_old_inputs_and_silences_new_ones() {
-        let old = Parameters::from_tensors(vec![tensor("a", &[2, 1, 1, 1], &[1.0, 2.0]), tensor("b", &[1], &[3.0])]);
+        let old = Parameters::from_tensors(vec![
+            tensor("a", &[2, 1, 1, 1], &[1.0, 2.0]),
+            tensor("b", &[1], &[3.0]),
+        ]);
         let mut new = Parameters::from_tensors(vec![
             tensor("a", &[2, 2, 1, 1], &[9.0; 4]),
             tensor("b", &[1], &[9.0]),

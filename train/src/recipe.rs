@@ -66,7 +66,12 @@ pub struct Optimizer {
 
 impl Default for Optimizer {
     fn default() -> Self {
-        Self { beta_1: 0.9, beta_2: 0.99, clip_norm: 1.0, ema: 0.998 }
+        Self {
+            beta_1: 0.9,
+            beta_2: 0.99,
+            clip_norm: 1.0,
+            ema: 0.998,
+        }
     }
 }
 
@@ -89,7 +94,7 @@ pub struct Stage {
     /// Steps of linear warm-up.
     #[serde(default)]
     pub warmup: u64,
-    /// `noise` or `straight-through`.
+    /// `noise`, `straight-through` or `optimized`.
     pub rounding: StageRounding,
     /// `float` or `integer`.
     pub precision: StagePrecision,
@@ -103,6 +108,8 @@ pub enum StageRounding {
     Noise,
     /// Straight-through rounding.
     StraightThrough,
+    /// The encoder's rate-distortion optimized symbols, straight-through.
+    Optimized,
 }
 
 /// Serialized form of [`Precision`].
@@ -122,6 +129,7 @@ impl Stage {
             rounding: match self.rounding {
                 StageRounding::Noise => Rounding::Noise,
                 StageRounding::StraightThrough => Rounding::StraightThrough,
+                StageRounding::Optimized => Rounding::Optimized,
             },
             precision: match self.precision {
                 StagePrecision::Float => Precision::Float,
@@ -136,7 +144,10 @@ impl Stage {
             return self.lr * (step + 1) as f64 / self.warmup as f64;
         }
         let progress = (step - self.warmup) as f64 / (self.steps - self.warmup).max(1) as f64;
-        self.lr_end + (self.lr - self.lr_end) * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
+        self.lr_end
+            + (self.lr - self.lr_end)
+                * 0.5
+                * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
     }
 }
 
@@ -156,7 +167,12 @@ pub struct Validation {
 
 impl Default for Validation {
     fn default() -> Self {
-        Self { every: 500, checkpoint_every: 200, pictures: 8, qualities: vec![10.0, 30.0, 50.0, 70.0, 90.0] }
+        Self {
+            every: 500,
+            checkpoint_every: 200,
+            pictures: 8,
+            qualities: vec![10.0, 30.0, 50.0, 70.0, 90.0],
+        }
     }
 }
 
@@ -181,14 +197,16 @@ impl Recipe {
     /// [`TrainError::Recipe`] when the key does not exist or the value does not fit.
     pub fn set(&self, assignment: &str) -> Result<Self, TrainError> {
         let bad = |reason: String| TrainError::Recipe(format!("--set {assignment}: {reason}"));
-        let (key, value) = assignment.split_once('=').ok_or_else(|| bad("expected key=value".into()))?;
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| bad("expected key=value".into()))?;
         let mut root = toml::Value::try_from(self).map_err(|e| bad(e.to_string()))?;
         let mut slot = &mut root;
         for part in key.trim().split('.') {
             slot = match slot {
-                toml::Value::Table(table) => {
-                    table.entry(part.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()))
-                }
+                toml::Value::Table(table) => table
+                    .entry(part.to_owned())
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new())),
                 toml::Value::Array(items) => part
                     .parse::<usize>()
                     .ok()
@@ -202,7 +220,9 @@ impl Recipe {
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-        let recipe: Self = root.try_into().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+        let recipe: Self = root
+            .try_into()
+            .map_err(|e: toml::de::Error| bad(e.to_string()))?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -218,19 +238,33 @@ impl Recipe {
         }
         for stage in &self.stages {
             if stage.patch == 0 || stage.patch % 32 != 0 {
-                return bad(format!("stage {}: invalid patch {} (expected a multiple of 32)", stage.name, stage.patch));
+                return bad(format!(
+                    "stage {}: invalid patch {} (expected a multiple of 32)",
+                    stage.name, stage.patch
+                ));
             }
             if stage.batch == 0 || stage.steps == 0 || stage.warmup > stage.steps {
-                return bad(format!("stage {}: batch and steps must be positive, warmup at most steps", stage.name));
+                return bad(format!(
+                    "stage {}: batch and steps must be positive, warmup at most steps",
+                    stage.name
+                ));
             }
             if !(stage.lr > 0.0 && stage.lr_end >= 0.0) {
-                return bad(format!("stage {}: learning rates must be positive", stage.name));
+                return bad(format!(
+                    "stage {}: learning rates must be positive",
+                    stage.name
+                ));
             }
         }
         if self.validation.every == 0 || self.validation.checkpoint_every == 0 {
             return bad("validation intervals must be positive".into());
         }
-        if self.validation.qualities.iter().any(|q| !(0.0..=100.0).contains(q)) {
+        if self
+            .validation
+            .qualities
+            .iter()
+            .any(|q| !(0.0..=100.0).contains(q))
+        {
             return bad("validation qualities must lie in 0..=100".into());
         }
         Ok(())
@@ -244,9 +278,9 @@ impl Recipe {
         let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("model: {e}"));
         let mut config = serde_json::to_value(WpmrConfig::new()).map_err(|e| bad(&e))?;
         for (key, value) in &self.model {
-            let slot = config
-                .get_mut(key)
-                .ok_or_else(|| TrainError::Recipe(format!("model: unknown hyperparameter '{key}'")))?;
+            let slot = config.get_mut(key).ok_or_else(|| {
+                TrainError::Recipe(format!("model: unknown hyperparameter '{key}'"))
+            })?;
             *slot = serde_json::to_value(value).map_err(|e| bad(&e))?;
         }
         serde_json::from_value(config).map_err(|e| bad(&e))
@@ -296,7 +330,10 @@ mod tests {
     #[test]
     fn overrides_reach_into_tables_and_lists() {
         let recipe = Recipe::parse(TEXT).expect("parse");
-        let changed = recipe.set("stages.0.lr=0.5").and_then(|r| r.set("model.synthesis_blocks=3")).expect("set");
+        let changed = recipe
+            .set("stages.0.lr=0.5")
+            .and_then(|r| r.set("model.synthesis_blocks=3"))
+            .expect("set");
         assert_eq!(changed.stages[0].lr, 0.5);
         assert_eq!(changed.model_config().expect("config").synthesis_blocks, 3);
         assert!(recipe.set("stages.7.lr=0.5").is_err());

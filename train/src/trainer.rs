@@ -103,7 +103,10 @@ where
     let resolved = toml::to_string(recipe).map_err(|e| TrainError::Recipe(e.to_string()))?;
     let existing = checkpoint::list(&options.out);
     if !existing.is_empty() && !options.resume {
-        return Err(TrainError::Recipe(format!("{} holds a run already; resume it", options.out.display())));
+        return Err(TrainError::Recipe(format!(
+            "{} holds a run already; resume it",
+            options.out.display()
+        )));
     }
     fs::write(options.out.join("recipe.toml"), &resolved).map_err(TrainError::io(&options.out))?;
     let mut log = MetricsFile::append(&options.out.join("metrics.jsonl"))?;
@@ -115,24 +118,31 @@ where
     B::seed(device, recipe.seed);
     let mut model = config.init::<B>(device);
     let o = &recipe.optimizer;
-    let mut optimizer = AdamConfig::new().with_beta_1(o.beta_1).with_beta_2(o.beta_2).init::<B, Wpmr<B>>();
+    let mut optimizer = AdamConfig::new()
+        .with_beta_1(o.beta_1)
+        .with_beta_2(o.beta_2)
+        .init::<B, Wpmr<B>>();
     let mut average = Parameters::of(&model);
     let mut step = 0;
     if let Some(newest) = existing.last() {
         let loaded = checkpoint::load::<B, B, _, _>(newest, device, device)?;
         model = model.load_record(loaded.model);
         optimizer = optimizer.load_record(loaded.optimizer);
-        average.grow_from(&loaded.average).map_err(|bad| TrainError::Checkpoint {
-            path: newest.clone(),
-            reason: format!("tensors of other shapes: {}", bad.join(", ")),
-        })?;
+        average
+            .grow_from(&loaded.average)
+            .map_err(|bad| TrainError::Checkpoint {
+                path: newest.clone(),
+                reason: format!("tensors of other shapes: {}", bad.join(", ")),
+            })?;
         step = loaded.state.step;
     } else if let Some(path) = &options.init {
         let source = checkpoint::read_parameters(path)?;
-        let new = average.grow_from(&source).map_err(|bad| TrainError::Checkpoint {
-            path: path.clone(),
-            reason: format!("tensors of other shapes: {}", bad.join(", ")),
-        })?;
+        let new = average
+            .grow_from(&source)
+            .map_err(|bad| TrainError::Checkpoint {
+                path: path.clone(),
+                reason: format!("tensors of other shapes: {}", bad.join(", ")),
+            })?;
         tracing::info!("new tensors: {}", new.join(", "));
         model = average.apply(model).ok_or_else(|| TrainError::Checkpoint {
             path: path.clone(),
@@ -151,8 +161,18 @@ where
     })?;
 
     let save = |step: u64, model: &Wpmr<B>, average: &Parameters, record| {
-        let state = State { step, recipe: resolved.clone() };
-        checkpoint::save::<B, _, _>(&options.out, &state, model.clone().into_record(), average, record, KEEP)
+        let state = State {
+            step,
+            recipe: resolved.clone(),
+        };
+        checkpoint::save::<B, _, _>(
+            &options.out,
+            &state,
+            model.clone().into_record(),
+            average,
+            record,
+            KEEP,
+        )
     };
 
     let mut outcome = Outcome::Finished;
@@ -162,7 +182,9 @@ where
         return Ok((Outcome::Paused, averaged));
     }
     'stages: while let Some((index, first)) = recipe.stage_at(step) {
-        let Some(stage) = recipe.stages.get(index) else { break };
+        let Some(stage) = recipe.stages.get(index) else {
+            break;
+        };
         let crops = CropConfig {
             size: stage.patch,
             batch: stage.batch,
@@ -185,8 +207,18 @@ where
             let pixels = TensorData::new(batch.data, [stage.batch, 3, stage.patch, stage.patch]);
             let pixels = Tensor::<B, 4>::from_data(pixels, device);
             let lr = stage.learning_rate(within);
-            (model, optimizer) =
-                advance(&config, stage, o.clip_norm, step, model, optimizer, pixels, &t, lr, &mut sums)?;
+            (model, optimizer) = advance(
+                &config,
+                stage,
+                o.clip_norm,
+                step,
+                model,
+                optimizer,
+                pixels,
+                &t,
+                lr,
+                &mut sums,
+            )?;
             let warm = 1.0 - 10.0 / (step as f32 + 20.0);
             average.average(&Parameters::of(&model), o.ema.min(warm));
             step += 1;
@@ -223,8 +255,13 @@ where
                     stage.mode().precision,
                     device,
                 )?;
-                let log_cost = points.iter().map(|p| p.cost.ln()).sum::<f64>() / points.len().max(1) as f64;
-                report(Event::Validation { step, log_cost, points })?;
+                let log_cost =
+                    points.iter().map(|p| p.cost.ln()).sum::<f64>() / points.len().max(1) as f64;
+                report(Event::Validation {
+                    step,
+                    log_cost,
+                    points,
+                })?;
                 since = Instant::now();
                 sums = Sums::default();
             }
@@ -235,7 +272,11 @@ where
                 report(Event::Checkpoint { step })?;
             }
             if (stopped || paused) && !last {
-                outcome = if stopped { Outcome::Interrupted } else { Outcome::Paused };
+                outcome = if stopped {
+                    Outcome::Interrupted
+                } else {
+                    Outcome::Paused
+                };
                 break 'stages;
             }
         }
@@ -244,15 +285,21 @@ where
     Ok((outcome, averaged))
 }
 
-fn averaged<B>(average: &Parameters, model: &Wpmr<B>, run: &Path) -> Result<Wpmr<B::InnerBackend>, TrainError>
+fn averaged<B>(
+    average: &Parameters,
+    model: &Wpmr<B>,
+    run: &Path,
+) -> Result<Wpmr<B::InnerBackend>, TrainError>
 where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    average.apply(model.valid()).ok_or_else(|| TrainError::Checkpoint {
-        path: run.to_path_buf(),
-        reason: "the averaged weights do not fit the model".into(),
-    })
+    average
+        .apply(model.valid())
+        .ok_or_else(|| TrainError::Checkpoint {
+            path: run.to_path_buf(),
+            reason: "the averaged weights do not fit the model".into(),
+        })
 }
 
 /// Writes the exported weights under a temporary name and renames them.
@@ -292,16 +339,24 @@ where
     let device = pixels.device();
     let area = (stage.patch * stage.patch) as f32;
     let lambdas: Vec<f64> = t.iter().map(|&t| quality::lambda(config, t)).collect();
-    let weights: Vec<f32> =
-        lambdas.iter().map(|l| ((BALANCE_LAMBDA / l).powf(BALANCE_POWER) / n as f64) as f32).collect();
+    let weights: Vec<f32> = lambdas
+        .iter()
+        .map(|l| ((BALANCE_LAMBDA / l).powf(BALANCE_POWER) / n as f64) as f32)
+        .collect();
     let lambdas: Vec<f32> = lambdas.iter().map(|&l| l as f32).collect();
-    let vector = |values: Vec<f32>| Tensor::<B, 1>::from_data(TensorData::new(values, [n]), &device);
+    let vector =
+        |values: Vec<f32>| Tensor::<B, 1>::from_data(TensorData::new(values, [n]), &device);
 
     let losses = model.forward(config, pixels, t, stage.mode())?;
     let rate = (losses.latent_bits + losses.hyper_bits.clone()).div_scalar(area);
     let cost = (rate.clone() + losses.mse.clone() * vector(lambdas)) * vector(weights);
     let loss = cost.sum();
-    let values = |x: Tensor<B, 1>| -> Vec<f32> { x.into_data().convert::<f32>().into_vec().unwrap_or_default() };
+    let values = |x: Tensor<B, 1>| -> Vec<f32> {
+        x.into_data()
+            .convert::<f32>()
+            .into_vec()
+            .unwrap_or_default()
+    };
     let (rate, hyper, mse) = (values(rate), values(losses.hyper_bits), values(losses.mse));
     let loss_value = f64::from(values(loss.clone()).first().copied().unwrap_or(f32::NAN));
     if !loss_value.is_finite() {
@@ -311,11 +366,16 @@ where
     let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
     let norm = clip_by_global_norm(&model, &mut gradients, clip_norm);
     if !norm.is_finite() {
-        return Err(TrainError::NotFinite { step, what: "gradient norm" });
+        return Err(TrainError::NotFinite {
+            step,
+            what: "gradient norm",
+        });
     }
     let model = optimizer.step(lr, model, gradients);
 
-    let mean = |values: &[f32], f: &dyn Fn(f32) -> f64| values.iter().map(|&v| f(v)).sum::<f64>() / n as f64;
+    let mean = |values: &[f32], f: &dyn Fn(f32) -> f64| {
+        values.iter().map(|&v| f(v)).sum::<f64>() / n as f64
+    };
     sums.steps += 1.0;
     sums.loss += loss_value;
     sums.bpp += mean(&rate, &f64::from);

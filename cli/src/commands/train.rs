@@ -172,11 +172,11 @@ impl<'a> Watch<'a> {
 
 impl Observer for Watch<'_> {
     fn event(&mut self, event: &Event) {
-        if self.json {
-            if let Ok(value) = serde_json::to_value(event) {
-                // A closed pipe must not stop a long run.
-                let _ = print_json(&value);
-            }
+        if self.json
+            && let Ok(value) = serde_json::to_value(event)
+        {
+            // A closed pipe must not stop a long run.
+            let _ = print_json(&value);
         }
         match event {
             Event::Start {

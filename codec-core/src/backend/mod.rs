@@ -59,7 +59,10 @@ macro_rules! plain_on_gpu {
 pub(crate) use plain_on_gpu;
 
 /// A backend that has everything our networks use.
-pub trait CodecBackend: Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps + PlaneOps {}
+pub trait CodecBackend:
+    Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps + PlaneOps
+{
+}
 
 impl CodecBackend for Flex {}
 impl<C: CheckpointStrategy> CodecBackend for Autodiff<Flex, C> {}

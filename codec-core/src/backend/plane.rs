@@ -89,12 +89,23 @@ impl ClampTerm {
 
     #[inline(always)]
     fn slope_at(&self, x: f32) -> f32 {
-        if x >= -self.limit && x <= self.limit { self.slope } else { 0.0 }
+        if x >= -self.limit && x <= self.limit {
+            self.slope
+        } else {
+            0.0
+        }
     }
 }
 
 fn clamp_sum(x: &FlexTensor, terms: &[ClampTerm; 3]) -> FlexTensor {
-    filled(x, |out| kernel::map(values(x), out, #[inline(always)] |x| compress(x, terms)))
+    filled(x, |out| {
+        kernel::map(
+            values(x),
+            out,
+            #[inline(always)]
+            |x| compress(x, terms),
+        )
+    })
 }
 
 fn scale(x: &FlexTensor, factors: &[f32]) -> FlexTensor {
@@ -106,13 +117,24 @@ fn scale(x: &FlexTensor, factors: &[f32]) -> FlexTensor {
 fn by_plane(x: &FlexTensor, factors: &FlexTensor) -> Vec<f32> {
     let [n, c, _, _] = dims(x);
     let [m, k, _, _] = dims(factors);
-    assert!(k == c && (m == n || m == 1), "factors {m}x{k} do not fit {n}x{c} planes");
-    values(factors).iter().copied().cycle().take(n * c).collect()
+    assert!(
+        k == c && (m == n || m == 1),
+        "factors {m}x{k} do not fit {n}x{c} planes"
+    );
+    values(factors)
+        .iter()
+        .copied()
+        .cycle()
+        .take(n * c)
+        .collect()
 }
 
 fn concat(a: &FlexTensor, b: &FlexTensor) -> FlexTensor {
     let ([n, left, h, w], [m, right, i, j]) = (dims(a), dims(b));
-    assert!((n, h, w) == (m, i, j), "pictures {n}x{h}x{w} and {m}x{i}x{j} do not join");
+    assert!(
+        (n, h, w) == (m, i, j),
+        "pictures {n}x{h}x{w} and {m}x{i}x{j} do not join"
+    );
     let mut out = vec![0.0; n * (left + right) * h * w];
     kernel::concat(values(a), values(b), &mut out, left * h * w, right * h * w);
     tensor(out, [n, left + right, h, w].into())
@@ -170,8 +192,15 @@ struct SumStep;
 impl Backward<Flex, 1> for SumStep {
     type State = PictureSum;
 
-    fn backward(self, ops: Ops<PictureSum, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| ops.state.transposed(gradient));
+    fn backward(
+        self,
+        ops: Ops<PictureSum, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
+            ops.state.transposed(gradient)
+        });
     }
 }
 
@@ -181,7 +210,12 @@ struct ClampStep;
 impl Backward<Flex, 1> for ClampStep {
     type State = (FlexTensor, [ClampTerm; 3]);
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let (x, terms) = ops.state;
         unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
             let gradient = contiguous(gradient);
@@ -205,7 +239,12 @@ impl Backward<Flex, 2> for ScaleStep {
     /// The planes, the factors, and one factor a plane.
     type State = (FlexTensor, FlexTensor, Vec<f32>);
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (x, factors, planes) = ops.state;
         let [by_x, by_factors] = ops.parents;
@@ -232,7 +271,12 @@ impl Backward<Flex, 2> for ConcatStep {
     /// Shapes of both sides.
     type State = [[usize; 4]; 2];
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let [left, right] = ops.state.map(|[_, c, h, w]| c * h * w);
         let offsets = [0, left];
@@ -251,10 +295,12 @@ impl<C: CheckpointStrategy> PlaneOps for Autodiff<Flex, C> {
         let x = primitive(x);
         let input = contiguous(x.primitive);
         let output = clamp_sum(&input, &terms);
-        wrap(match ClampStep.prepare::<C>([x.node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((input, terms), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        })
+        wrap(
+            match ClampStep.prepare::<C>([x.node]).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => prep.finish((input, terms), output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            },
+        )
     }
 
     fn scale_channels(x: Tensor<Self, 4>, factors: Tensor<Self, 4>) -> Tensor<Self, 4> {
@@ -262,10 +308,16 @@ impl<C: CheckpointStrategy> PlaneOps for Autodiff<Flex, C> {
         let (input, table) = (contiguous(x.primitive), contiguous(factors.primitive));
         let planes = by_plane(&input, &table);
         let output = scale(&input, &planes);
-        wrap(match ScaleStep.prepare::<C>([x.node, factors.node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((input, table, planes), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        })
+        wrap(
+            match ScaleStep
+                .prepare::<C>([x.node, factors.node])
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish((input, table, planes), output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            },
+        )
     }
 
     fn concat_channels(a: Tensor<Self, 4>, b: Tensor<Self, 4>) -> Tensor<Self, 4> {
@@ -273,20 +325,28 @@ impl<C: CheckpointStrategy> PlaneOps for Autodiff<Flex, C> {
         let (left, right) = (contiguous(a.primitive), contiguous(b.primitive));
         let output = concat(&left, &right);
         let shapes = [dims(&left), dims(&right)];
-        wrap(match ConcatStep.prepare::<C>([a.node, b.node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(shapes, output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        })
+        wrap(
+            match ConcatStep
+                .prepare::<C>([a.node, b.node])
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish(shapes, output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            },
+        )
     }
 
     fn sum_per_picture(x: Tensor<Self, 4>) -> Tensor<Self, 1> {
         let map = PictureSum(x.dims());
         let x = primitive(x);
         let output = map.apply(x.primitive);
-        wrap(match SumStep.prepare::<C>([x.node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(map, output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        })
+        wrap(
+            match SumStep.prepare::<C>([x.node]).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => prep.finish(map, output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            },
+        )
     }
 }
 
@@ -297,9 +357,18 @@ mod tests {
 
     type Ad = Autodiff<Flex>;
     const TERMS: [ClampTerm; 3] = [
-        ClampTerm { limit: 0.5, slope: 0.4 },
-        ClampTerm { limit: 1.0, slope: 0.2 },
-        ClampTerm { limit: 3.0, slope: 0.1 },
+        ClampTerm {
+            limit: 0.5,
+            slope: 0.4,
+        },
+        ClampTerm {
+            limit: 1.0,
+            slope: 0.2,
+        },
+        ClampTerm {
+            limit: 3.0,
+            slope: 0.1,
+        },
     ];
 
     fn noise(shape: [usize; 4]) -> Tensor<Flex, 4> {
@@ -318,12 +387,19 @@ mod tests {
         shapes: [[usize; 4]; 2],
     ) {
         let inputs = shapes.map(noise);
-        let leaves = || inputs.clone().map(|x| Tensor::<Ad, 4>::from_inner(x).require_grad());
+        let leaves = || {
+            inputs
+                .clone()
+                .map(|x| Tensor::<Ad, 4>::from_inner(x).require_grad())
+        };
         let ([a, b], [c, d]) = (leaves(), leaves());
         let (y, z) = (fast(a.clone(), b.clone()), plain(c.clone(), d.clone()));
         close(y.clone().inner(), z.clone().inner());
         let weight = Tensor::<Ad, 4>::from_inner(noise(y.dims()));
-        let (g, h) = ((y * weight.clone()).sum().backward(), (z * weight).sum().backward());
+        let (g, h) = (
+            (y * weight.clone()).sum().backward(),
+            (z * weight).sum().backward(),
+        );
         for (ours, theirs) in [(a, c), (b, d)] {
             if let (Some(ours), Some(theirs)) = (ours.grad(&g), theirs.grad(&h)) {
                 close(ours, theirs);
@@ -333,13 +409,25 @@ mod tests {
 
     #[test]
     fn scaling_equals_multiplication() {
-        compare(Ad::scale_channels, |x, s| x * s, [[2, 3, 5, 7], [2, 3, 1, 1]]);
-        compare(Ad::scale_channels, |x, s| x * s, [[2, 3, 5, 7], [1, 3, 1, 1]]);
+        compare(
+            Ad::scale_channels,
+            |x, s| x * s,
+            [[2, 3, 5, 7], [2, 3, 1, 1]],
+        );
+        compare(
+            Ad::scale_channels,
+            |x, s| x * s,
+            [[2, 3, 5, 7], [1, 3, 1, 1]],
+        );
     }
 
     #[test]
     fn joining_equals_cat() {
-        compare(Ad::concat_channels, |a, b| Tensor::cat(vec![a, b], 1), [[2, 3, 5, 7], [2, 4, 5, 7]]);
+        compare(
+            Ad::concat_channels,
+            |a, b| Tensor::cat(vec![a, b], 1),
+            [[2, 3, 5, 7], [2, 4, 5, 7]],
+        );
     }
 
     #[test]
@@ -348,21 +436,37 @@ mod tests {
             let [a, b, c] = TERMS.map(|t| x.clone().clamp(-t.limit, t.limit).mul_scalar(t.slope));
             a + b + c
         };
-        compare(|x, _| Ad::clamp_sum(x, TERMS), plain, [[2, 3, 50, 70], [1, 1, 1, 1]]);
+        compare(
+            |x, _| Ad::clamp_sum(x, TERMS),
+            plain,
+            [[2, 3, 50, 70], [1, 1, 1, 1]],
+        );
     }
 
     #[test]
     fn sums_by_picture() {
         let x = noise([3, 2, 40, 50]);
-        let fast: Vec<f32> = Flex::sum_per_picture(x.clone()).into_data().to_vec().unwrap();
+        let fast: Vec<f32> = Flex::sum_per_picture(x.clone())
+            .into_data()
+            .to_vec()
+            .unwrap();
         for (n, sum) in fast.into_iter().enumerate() {
             let plain: f32 = x.clone().narrow(0, n, 1).sum().into_scalar();
             assert!((sum - plain).abs() < 1e-2, "{sum} {plain}");
         }
         let leaf = Tensor::<Ad, 4>::from_inner(x.clone()).require_grad();
         let factors = Tensor::<Ad, 1>::from_floats([1.0, 2.0, 3.0], &Default::default());
-        let grads = (Ad::sum_per_picture(leaf.clone()) * factors).sum().backward();
+        let grads = (Ad::sum_per_picture(leaf.clone()) * factors)
+            .sum()
+            .backward();
         let gradient = leaf.grad(&grads).unwrap();
-        assert_eq!(gradient.narrow(0, 2, 1).into_data().to_vec::<f32>().unwrap(), vec![3.0; 4000]);
+        assert_eq!(
+            gradient
+                .narrow(0, 2, 1)
+                .into_data()
+                .to_vec::<f32>()
+                .unwrap(),
+            vec![3.0; 4000]
+        );
     }
 }

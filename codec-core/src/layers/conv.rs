@@ -24,7 +24,11 @@ impl ConvConfig {
     pub fn init<B: Backend>(&self, device: &B::Device) -> Conv<B> {
         let [input, output] = self.channels;
         Conv {
-            weight: Param::from_tensor(he_normal([output, input, self.kernel, self.kernel], self.gain, device)),
+            weight: Param::from_tensor(he_normal(
+                [output, input, self.kernel, self.kernel],
+                self.gain,
+                device,
+            )),
             bias: Param::from_tensor(Tensor::zeros([output], device)),
         }
     }
@@ -55,7 +59,11 @@ impl<B: CodecBackend> Conv<B> {
 }
 
 /// Normal weights of variance `2 / fan_in`, times `gain`.
-pub(super) fn he_normal<B: Backend>(shape: [usize; 4], gain: f64, device: &B::Device) -> Tensor<B, 4> {
+pub(super) fn he_normal<B: Backend>(
+    shape: [usize; 4],
+    gain: f64,
+    device: &B::Device,
+) -> Tensor<B, 4> {
     let fan_in = (shape[1] * shape[2] * shape[3]) as f64;
     let std = gain * (2.0 / fan_in).sqrt();
     if std == 0.0 {

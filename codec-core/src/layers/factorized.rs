@@ -34,17 +34,28 @@ impl FactorizedPriorConfig {
         for (i, pair) in FILTERS.windows(2).enumerate() {
             let &[input, output] = pair else { continue };
             let value = (1.0 / scale / output as f64).exp_m1().ln();
-            matrices.push(Param::from_tensor(Tensor::full([self.channels, output, input], value, device)));
+            matrices.push(Param::from_tensor(Tensor::full(
+                [self.channels, output, input],
+                value,
+                device,
+            )));
             biases.push(Param::from_tensor(Tensor::random(
                 [self.channels, output, 1],
                 Distribution::Uniform(-0.5, 0.5),
                 device,
             )));
             if i + 1 < layers {
-                factors.push(Param::from_tensor(Tensor::zeros([self.channels, output, 1], device)));
+                factors.push(Param::from_tensor(Tensor::zeros(
+                    [self.channels, output, 1],
+                    device,
+                )));
             }
         }
-        FactorizedPrior { matrices, biases, factors }
+        FactorizedPrior {
+            matrices,
+            biases,
+            factors,
+        }
     }
 }
 
@@ -94,7 +105,9 @@ impl<B: Backend> FactorizedPrior<B> {
     /// # Errors
     /// [`Error::BadParameter`] when the parameters are not finite.
     pub fn masses(&self, limit: i32) -> Result<Vec<Vec<f64>>, Error> {
-        let Some(matrix) = self.matrices.first() else { return Ok(Vec::new()) };
+        let Some(matrix) = self.matrices.first() else {
+            return Ok(Vec::new());
+        };
         let channels = matrix.dims()[0];
         let grid: Vec<f32> = (-limit..=limit).map(|v| v as f32).collect();
         let count = grid.len();
@@ -109,9 +122,14 @@ impl<B: Backend> FactorizedPrior<B> {
             .into_vec()
             .map_err(|e| Error::BadParameter(format!("unreadable prior: {e:?}")))?;
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(Error::BadParameter("the factorized prior is not finite".into()));
+            return Err(Error::BadParameter(
+                "the factorized prior is not finite".into(),
+            ));
         }
-        Ok(values.chunks(count).map(|row| row.iter().map(|&v| f64::from(v)).collect()).collect())
+        Ok(values
+            .chunks(count)
+            .map(|row| row.iter().map(|&v| f64::from(v)).collect())
+            .collect())
     }
 }
 

@@ -48,7 +48,11 @@ pub struct IntRange {
 
 impl IntRange {
     /// Hidden activation: a ReLU that saturates at 255/16.
-    pub const HIDDEN: Self = Self { lo: 0, hi: 255, fraction: FRACTION_BITS };
+    pub const HIDDEN: Self = Self {
+        lo: 0,
+        hi: 255,
+        fraction: FRACTION_BITS,
+    };
 
     fn is_hidden(&self) -> bool {
         *self == Self::HIDDEN
@@ -127,7 +131,11 @@ pub struct QuantConv<B: Backend> {
 
 impl<B: Backend> QuantConv<B> {
     fn range(&self) -> IntRange {
-        IntRange { lo: self.lo, hi: self.hi, fraction: self.fraction }
+        IntRange {
+            lo: self.lo,
+            hi: self.hi,
+            fraction: self.fraction,
+        }
     }
 
     /// The integer layer that this one stands for.
@@ -177,7 +185,10 @@ impl<B: CodecBackend> QuantConv<B> {
             }
             Precision::Float => {
                 let y = convolve(x, weight, bias, Activation::None, self.depthwise);
-                Ok(y.clamp(range.lo as f32 * range.unit(), range.hi as f32 * range.unit()))
+                Ok(y.clamp(
+                    range.lo as f32 * range.unit(),
+                    range.hi as f32 * range.unit(),
+                ))
             }
             Precision::Integer => {
                 let exported = self.export()?;
@@ -185,7 +196,12 @@ impl<B: CodecBackend> QuantConv<B> {
                 let weight = straight_through(weight, exported.real_weight(), &device);
                 let bias = straight_through(bias, exported.real_bias(), &device);
                 let y = convolve(x, weight, bias, Activation::None, self.depthwise);
-                Ok(B::fake_quant(y, 2f32.powi(range.fraction), range.lo as f32, range.hi as f32))
+                Ok(B::fake_quant(
+                    y,
+                    2f32.powi(range.fraction),
+                    range.lo as f32,
+                    range.hi as f32,
+                ))
             }
         }
     }
@@ -272,13 +288,22 @@ impl IntConvParams {
             || kernel % 2 == 0
             || self.range.lo > self.range.hi
         {
-            return Err(Error::Malformed(format!("integer layer {:?} has inconsistent sizes", self.shape)));
+            return Err(Error::Malformed(format!(
+                "integer layer {:?} has inconsistent sizes",
+                self.shape
+            )));
         }
-        let rows = self.weight.chunks(fan.max(1)).zip(&self.bias).zip(&self.weight_fraction);
+        let rows = self
+            .weight
+            .chunks(fan.max(1))
+            .zip(&self.bias)
+            .zip(&self.weight_fraction);
         for (channel, ((row, &bias), &fraction)) in rows.enumerate() {
             let sum: f64 = row.iter().map(|&w| f64::from(w).abs()).sum();
             let shift = self.shift(fraction);
-            if !WEIGHT_FRACTION.contains(&i32::from(fraction)) || !is_exact(sum, f64::from(bias), shift, input_max) {
+            if !WEIGHT_FRACTION.contains(&i32::from(fraction))
+                || !is_exact(sum, f64::from(bias), shift, input_max)
+            {
                 return Err(Error::Malformed(format!(
                     "integer layer {:?} breaks the exactness bound in output channel {channel}",
                     self.shape
@@ -293,9 +318,16 @@ impl IntConvParams {
         let [output, input, kernel] = self.shape;
         let weight: Vec<f32> = self.weight.iter().map(|&w| f32::from(w)).collect();
         let bias: Vec<f32> = self.bias.iter().map(|&b| b as f32).collect();
-        let multiplier: Vec<f32> = self.weight_fraction.iter().map(|&k| 2f32.powi(-self.shift(k))).collect();
+        let multiplier: Vec<f32> = self
+            .weight_fraction
+            .iter()
+            .map(|&k| 2f32.powi(-self.shift(k)))
+            .collect();
         IntConv {
-            weight: Tensor::from_data(TensorData::new(weight, [output, input, kernel, kernel]), device),
+            weight: Tensor::from_data(
+                TensorData::new(weight, [output, input, kernel, kernel]),
+                device,
+            ),
             bias: Tensor::from_data(TensorData::new(bias, [output]), device),
             multiplier: Tensor::from_data(TensorData::new(multiplier, [output]), device),
             depthwise: self.depthwise,
@@ -323,11 +355,23 @@ impl<B: CodecBackend> IntConv<B> {
     /// `[n, in, h, w]` to `[n, out, h, w]`.
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         if self.depthwise {
-            let y = B::depthwise_conv2d_same(x, self.weight.clone(), self.bias.clone(), Activation::None);
+            let y = B::depthwise_conv2d_same(
+                x,
+                self.weight.clone(),
+                self.bias.clone(),
+                Activation::None,
+            );
             let multiplier = self.multiplier.clone().reshape([1, -1, 1, 1]);
             return B::fake_quant(B::scale_channels(y, multiplier), 1.0, self.lo, self.hi);
         }
-        B::conv2d_requant(x, self.weight.clone(), self.bias.clone(), self.multiplier.clone(), self.lo, self.hi)
+        B::conv2d_requant(
+            x,
+            self.weight.clone(),
+            self.bias.clone(),
+            self.multiplier.clone(),
+            self.lo,
+            self.hi,
+        )
     }
 }
 
@@ -359,7 +403,9 @@ fn quantize(
     for (channel, (row, &b)) in weight.chunks(fan.max(1)).zip(bias).enumerate() {
         let largest = row.iter().fold(0f32, |m, w| m.max(w.abs()));
         if !(largest.is_finite() && b.is_finite()) {
-            return Err(Error::BadParameter(format!("output channel {channel} of layer {shape:?} is not finite")));
+            return Err(Error::BadParameter(format!(
+                "output channel {channel} of layer {shape:?} is not finite"
+            )));
         }
         let mut fraction = if largest == 0.0 {
             *WEIGHT_FRACTION.end()
@@ -373,12 +419,21 @@ fn quantize(
                 )));
             }
             let scale = 2f32.powi(fraction);
-            let sum: f64 = row.iter().map(|w| f64::from((w * scale + 0.5).floor().abs())).sum();
+            let sum: f64 = row
+                .iter()
+                .map(|w| f64::from((w * scale + 0.5).floor().abs()))
+                .sum();
             let int_bias = f64::from((b * 2f32.powi(fraction + FRACTION_BITS) + 0.5).floor());
-            if is_exact(sum, int_bias, fraction + FRACTION_BITS - range.fraction, 255) {
-                params
-                    .weight
-                    .extend(row.iter().map(|w| (w * scale + 0.5).floor().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8));
+            if is_exact(
+                sum,
+                int_bias,
+                fraction + FRACTION_BITS - range.fraction,
+                255,
+            ) {
+                params.weight.extend(
+                    row.iter()
+                        .map(|w| (w * scale + 0.5).floor().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8),
+                );
                 params.bias.push(int_bias as i32);
                 params.weight_fraction.push(fraction as u8);
                 break;
@@ -401,16 +456,27 @@ mod tests {
         <Flex as Backend>::seed(&device, 5);
         for config in [
             QuantConvConfig::new([6, 7], 3),
-            QuantConvConfig::new([6, 6], 3).with_depthwise(true).with_lo(-127).with_hi(127),
+            QuantConvConfig::new([6, 6], 3)
+                .with_depthwise(true)
+                .with_lo(-127)
+                .with_hi(127),
         ] {
-            check(&config.with_init_gain(2.0).with_init_bias(0.3).init::<Flex>(&device));
+            check(
+                &config
+                    .with_init_gain(2.0)
+                    .with_init_bias(0.3)
+                    .init::<Flex>(&device),
+            );
         }
     }
 
     fn check(layer: &QuantConv<Flex>) {
         let device = Default::default();
-        let x = Tensor::<Flex, 4>::random([2, 6, 5, 9], Distribution::Uniform(0.0, 255.0), &device).floor();
-        let real = layer.forward(x.clone().div_scalar(16.0), Precision::Integer).expect("forward");
+        let x = Tensor::<Flex, 4>::random([2, 6, 5, 9], Distribution::Uniform(0.0, 255.0), &device)
+            .floor();
+        let real = layer
+            .forward(x.clone().div_scalar(16.0), Precision::Integer)
+            .expect("forward");
         let params = layer.export().expect("export");
         params.validate(255).expect("exact");
         let ints = params.init::<Flex>(&device).forward(x);
@@ -429,7 +495,16 @@ mod tests {
             range: IntRange::HIDDEN,
         };
         assert!(matches!(params.validate(255), Err(Error::Malformed(_))));
-        let quantized = quantize(&vec![1.0; 2000], &[0.0], [1, 2000, 1], IntRange::HIDDEN, false).expect("quantize");
-        quantized.validate(255).expect("export stays below the bound");
+        let quantized = quantize(
+            &vec![1.0; 2000],
+            &[0.0],
+            [1, 2000, 1],
+            IntRange::HIDDEN,
+            false,
+        )
+        .expect("quantize");
+        quantized
+            .validate(255)
+            .expect("export stays below the bound");
     }
 }

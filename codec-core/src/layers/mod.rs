@@ -6,4 +6,6 @@ mod integer;
 
 pub use conv::{Conv, ConvConfig};
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
-pub use integer::{FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv, QuantConvConfig};
+pub use integer::{
+    FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv, QuantConvConfig,
+};

@@ -75,7 +75,10 @@ impl<B: CodecBackend> Coder<B> {
     pub fn new(weights: &Weights, device: &B::Device) -> Result<Self, Error> {
         let conv = |name: &str| -> Result<Conv<B>, Error> {
             let params = weights.float(name)?;
-            Ok(Conv { weight: Param::from_tensor(kernel(params, device)), bias: Param::from_tensor(bias(params, device)) })
+            Ok(Conv {
+                weight: Param::from_tensor(kernel(params, device)),
+                bias: Param::from_tensor(bias(params, device)),
+            })
         };
         let refine = |part: &str| -> Result<Refine<B>, Error> {
             Ok(Refine {
@@ -88,7 +91,8 @@ impl<B: CodecBackend> Coder<B> {
             let params = weights.float(name)?;
             Ok(Linear::fixed(kernel(params, device), bias(params, device)))
         };
-        let integer = |name: &str| -> Result<IntConv<B>, Error> { Ok(weights.integer(name)?.init(device)) };
+        let integer =
+            |name: &str| -> Result<IntConv<B>, Error> { Ok(weights.integer(name)?.init(device)) };
         let blocks = (0..weights.config().synthesis_blocks)
             .map(|i| {
                 Ok(Residual {
@@ -100,7 +104,11 @@ impl<B: CodecBackend> Coder<B> {
         let passes = (0..PASSES)
             .map(|i| {
                 Ok(Pass {
-                    entry: if i == 0 { None } else { Some(integer(&format!("passes.{i}.entry"))?) },
+                    entry: if i == 0 {
+                        None
+                    } else {
+                        Some(integer(&format!("passes.{i}.entry"))?)
+                    },
                     spatial: integer(&format!("passes.{i}.spatial"))?,
                     hidden: integer(&format!("passes.{i}.hidden"))?,
                     mean: integer(&format!("passes.{i}.mean"))?,
@@ -108,7 +116,10 @@ impl<B: CodecBackend> Coder<B> {
                     neighbours: if i == 0 {
                         None
                     } else {
-                        Some([integer(&format!("passes.{i}.signed"))?, integer(&format!("passes.{i}.magnitude"))?])
+                        Some([
+                            integer(&format!("passes.{i}.signed"))?,
+                            integer(&format!("passes.{i}.magnitude"))?,
+                        ])
                     },
                 })
             })
@@ -152,7 +163,10 @@ impl<B: CodecBackend> Coder<B> {
         let t = quality.unit();
         let table = self.weights.steps().at(t);
         let pick = |index: Vec<usize>| -> Tensor<B, 4> {
-            let values: Vec<f32> = index.iter().map(|&i| table.get(i).copied().unwrap_or(1.0)).collect();
+            let values: Vec<f32> = index
+                .iter()
+                .map(|&i| table.get(i).copied().unwrap_or(1.0))
+                .collect();
             let count = values.len();
             self.tensor(values, [1, count, 1, 1])
         };
@@ -160,14 +174,20 @@ impl<B: CodecBackend> Coder<B> {
             t,
             steps: pick(step_index()),
             eighth: pick(step_index_eighth()),
-            base: self.tensor(vec![base_step(self.weights.config(), t) as f32; BANDS], [1, BANDS, 1, 1]),
+            base: self.tensor(
+                vec![base_step(self.weights.config(), t) as f32; BANDS],
+                [1, BANDS, 1, 1],
+            ),
         }
     }
 
     /// Features of hyperlatents, all in integers.
     fn features(&self, z: &[i32], grid: Grid, t: f32) -> Result<Tensor<B, 4>, Error> {
         let channels = self.weights.config().hyper_latents;
-        let mut input: Vec<f32> = z.iter().map(|&v| (v.clamp(-HYPER_MAX, HYPER_MAX) * HYPER_INTEGER_GAIN) as f32).collect();
+        let mut input: Vec<f32> = z
+            .iter()
+            .map(|&v| (v.clamp(-HYPER_MAX, HYPER_MAX) * HYPER_INTEGER_GAIN) as f32)
+            .collect();
         input.resize(input.len() + grid.hyper_area(), quality_plane(t) as f32);
         let h = self.tensor(input, [1, channels + 1, grid.height / 2, grid.width / 2]);
         let h = self.hyper_synthesis.input.forward(h);
@@ -182,7 +202,9 @@ impl<B: CodecBackend> Coder<B> {
         seen: Option<&Tensor<B, 4>>,
     ) -> Result<PassIntegers, Error> {
         let h = match pass.entry.as_ref().zip(seen) {
-            Some((entry, seen)) => B::concat_channels(entry.forward(seen.clone()), features.clone()),
+            Some((entry, seen)) => {
+                B::concat_channels(entry.forward(seen.clone()), features.clone())
+            }
             None => features.clone(),
         };
         let h = pass.hidden.forward(pass.spatial.forward(h));
@@ -197,7 +219,10 @@ impl<B: CodecBackend> Coder<B> {
         let scales = host(pass.scale.forward(for_scale))?;
         Ok(PassIntegers {
             means: means.into_iter().map(|v| v as i32).collect(),
-            scales: scales.into_iter().map(|v| v.clamp(0.0, SCALE_MAX as f32) as u8).collect(),
+            scales: scales
+                .into_iter()
+                .map(|v| v.clamp(0.0, SCALE_MAX as f32) as u8)
+                .collect(),
         })
     }
 
@@ -236,10 +261,15 @@ impl Grid {
     fn of(width: usize, height: usize) -> Result<Self, Error> {
         let fits = |side: usize| (1..=1 << 24).contains(&side);
         if !fits(width) || !fits(height) {
-            return Err(Error::BadParameter(format!("invalid tile size {width}x{height} (expected 1x1 or more)")));
+            return Err(Error::BadParameter(format!(
+                "invalid tile size {width}x{height} (expected 1x1 or more)"
+            )));
         }
         let side = |side: usize| side.div_ceil(ALIGNMENT) * (ALIGNMENT / 16);
-        Ok(Self { width: side(width), height: side(height) })
+        Ok(Self {
+            width: side(width),
+            height: side(height),
+        })
     }
 
     fn area(self) -> usize {
@@ -253,11 +283,17 @@ impl Grid {
 
 fn kernel<B: Backend>(params: &FloatParams, device: &B::Device) -> Tensor<B, 4> {
     let [output, input, side] = params.shape;
-    Tensor::from_data(TensorData::new(params.weight.clone(), [output, input, side, side]), device)
+    Tensor::from_data(
+        TensorData::new(params.weight.clone(), [output, input, side, side]),
+        device,
+    )
 }
 
 fn bias<B: Backend>(params: &FloatParams, device: &B::Device) -> Tensor<B, 1> {
-    Tensor::from_data(TensorData::new(params.bias.clone(), [params.bias.len()]), device)
+    Tensor::from_data(
+        TensorData::new(params.bias.clone(), [params.bias.len()]),
+        device,
+    )
 }
 
 fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
@@ -265,12 +301,17 @@ fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
         .into_data()
         .convert::<f32>()
         .into_vec()
-        .map_err(|e| Error::Device { device: std::any::type_name::<B>().into(), reason: format!("no result: {e:?}") })
+        .map_err(|e| Error::Device {
+            device: std::any::type_name::<B>().into(),
+            reason: format!("no result: {e:?}"),
+        })
 }
 
 /// Table of each hyperlatent: its channel.
 fn hyper_indexes(channels: usize, area: usize) -> Vec<u16> {
-    (0..channels).flat_map(|c| std::iter::repeat_n(c as u16, area)).collect()
+    (0..channels)
+        .flat_map(|c| std::iter::repeat_n(c as u16, area))
+        .collect()
 }
 
 fn coding(e: codec_entropy::Error) -> Error {
@@ -284,7 +325,10 @@ fn planes(tile: RgbTile<'_>, grid: Grid) -> Vec<f32> {
     for (c, plane) in out.chunks_mut(width * height).enumerate() {
         for (y, row) in plane.chunks_mut(width).enumerate() {
             let source = y.min(tile.height - 1) * tile.width * 3;
-            let source = tile.samples.get(source..source + tile.width * 3).unwrap_or_default();
+            let source = tile
+                .samples
+                .get(source..source + tile.width * 3)
+                .unwrap_or_default();
             let mut last = 0.0;
             for (x, value) in row.iter_mut().enumerate() {
                 if let Some(&v) = source.get(3 * x + c) {
@@ -303,7 +347,9 @@ fn interleave(planes: &[f32], grid: Grid, width: usize, height: usize) -> Vec<u8
     let mut out = vec![0u8; 3 * width * height];
     for (y, row) in out.chunks_mut(3 * width).enumerate() {
         for (c, plane) in planes.chunks(area).enumerate() {
-            let source = plane.get(y * stride..y * stride + width).unwrap_or_default();
+            let source = plane
+                .get(y * stride..y * stride + width)
+                .unwrap_or_default();
             for (pixel, &v) in row.chunks_mut(3).zip(source) {
                 if let Some(slot) = pixel.get_mut(c) {
                     *slot = (v * 255.0 + 0.5).clamp(0.0, 255.0) as u8;
@@ -328,7 +374,10 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut stages = Stages::default();
         let clock = Instant::now();
         let scaling = self.scaling(options.quality);
-        let pixels = self.tensor(planes(tile, grid), [1, 3, grid.height * 16, grid.width * 16]);
+        let pixels = self.tensor(
+            planes(tile, grid),
+            [1, 3, grid.height * 16, grid.width * 16],
+        );
         let latents = self.analysis.forward(
             wavelet_forward(pixels)?,
             scaling.eighth.recip(),
@@ -341,12 +390,19 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
 
         let clock = Instant::now();
         let limit = HYPER_MAX as f32;
-        let z: Vec<i32> = z.into_iter().map(|v| (v + 0.5).floor().clamp(-limit, limit) as i32).collect();
+        let z: Vec<i32> = z
+            .into_iter()
+            .map(|v| (v + 0.5).floor().clamp(-limit, limit) as i32)
+            .collect();
         let features = self.features(&z, grid, scaling.t)?;
         let mut encoder = Encoder::new();
         let channels = self.weights.config().hyper_latents;
         encoder
-            .push(&z, &hyper_indexes(channels, grid.hyper_area()), self.weights.hyper_tables())
+            .push(
+                &z,
+                &hyper_indexes(channels, grid.hyper_area()),
+                self.weights.hyper_tables(),
+            )
             .map_err(coding)?;
         let tables: &TableSet = self.weights.latent_tables();
         let optimize = options.effort >= OPTIMIZED_EFFORT;
@@ -360,12 +416,15 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
                 let scales = integers.scales.get(plane(position)).unwrap_or_default();
                 let all = y.iter().zip(means).zip(scales);
                 if optimize {
-                    symbols.extend(all.map(|((&y, &m), &s)| optimized(y, m, s, ERROR_BITS, tables)));
+                    symbols
+                        .extend(all.map(|((&y, &m), &s)| optimized(y, m, s, ERROR_BITS, tables)));
                 } else {
                     symbols.extend(all.map(|((&y, &m), _)| nearest(y, m)));
                 }
             }
-            encoder.push(&symbols, &integers.scales, tables).map_err(coding)?;
+            encoder
+                .push(&symbols, &integers.scales, tables)
+                .map_err(coding)?;
             Ok(symbols)
         })?;
         stages.context = clock.elapsed();
@@ -376,7 +435,13 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         Ok(EncodedTile { bytes, stages })
     }
 
-    fn decode_tile(&self, bytes: &[u8], width: usize, height: usize, quality: Quality) -> Result<DecodedTile, Error> {
+    fn decode_tile(
+        &self,
+        bytes: &[u8],
+        width: usize,
+        height: usize,
+        quality: Quality,
+    ) -> Result<DecodedTile, Error> {
         let grid = Grid::of(width, height)?;
         let mut stages = Stages::default();
         let start = Instant::now();
@@ -385,14 +450,20 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut decoder = Decoder::new(bytes).map_err(coding)?;
         let mut z = vec![0i32; channels * grid.hyper_area()];
         decoder
-            .decode(&hyper_indexes(channels, grid.hyper_area()), self.weights.hyper_tables(), &mut z)
+            .decode(
+                &hyper_indexes(channels, grid.hyper_area()),
+                self.weights.hyper_tables(),
+                &mut z,
+            )
             .map_err(coding)?;
         let features = self.features(&z, grid, scaling.t)?;
         let tables = self.weights.latent_tables();
         let decoded = self.run_passes(&features, grid, |_, integers| {
             let clock = Instant::now();
             let mut symbols = vec![0i32; integers.scales.len()];
-            decoder.decode(&integers.scales, tables, &mut symbols).map_err(coding)?;
+            decoder
+                .decode(&integers.scales, tables, &mut symbols)
+                .map_err(coding)?;
             stages.entropy += clock.elapsed();
             Ok(symbols)
         })?;
@@ -403,7 +474,10 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let area = grid.area();
         let mut latents = vec![0f32; LATENTS * area];
         for (pass, decoded) in decoded.iter().enumerate() {
-            for (latent, plane) in pass_latents(pass).into_iter().zip(decoded.values.chunks(area)) {
+            for (latent, plane) in pass_latents(pass)
+                .into_iter()
+                .zip(decoded.values.chunks(area))
+            {
                 if let Some(slot) = latents.get_mut(latent * area..(latent + 1) * area) {
                     slot.copy_from_slice(plane);
                 }
@@ -411,7 +485,9 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         }
         drop(decoded);
         let latents = self.tensor(latents, [1, LATENTS, grid.height, grid.width]);
-        let coefficients = self.synthesis.forward(latents, scaling.steps, scaling.base, &[scaling.t])?;
+        let coefficients =
+            self.synthesis
+                .forward(latents, scaling.steps, scaling.base, &[scaling.t])?;
         let pixels = host(wavelet_inverse(coefficients)?)?;
         let samples = interleave(&pixels, grid, width, height);
         stages.transform = clock.elapsed();

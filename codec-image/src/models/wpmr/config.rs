@@ -54,7 +54,7 @@ pub struct WpmrConfig {
     #[config(default = 128)]
     pub context_width: usize,
     /// Lagrangian of quality 0, in bits per pixel per unit of squared error on the 0..255 scale.
-    #[config(default = "0.0008")]
+    #[config(default = "0.0005")]
     pub lambda_min: f64,
     /// Lagrangian of quality 100.
     #[config(default = "0.25")]
@@ -74,20 +74,28 @@ impl WpmrConfig {
     /// Multiply-accumulates per pixel of both directions, wavelet lifting included.
     pub fn macs(&self) -> Macs {
         let (eighth, sixteenth, half) = (1.0 / 64.0, 1.0 / 256.0, 1.0 / 1024.0);
-        let conv = |input: usize, output: usize, kernel: usize| (input * output * kernel * kernel) as f64;
+        let conv =
+            |input: usize, output: usize, kernel: usize| (input * output * kernel * kernel) as f64;
         // Lifting of CDF 9/7: 4 steps of 2 and a scaling, in two directions, over 3 colours and 3 levels.
         let wavelet = (3 * LEVELS * 2 * 5) as f64;
         let a = self.analysis_width;
         let analysis = wavelet
-            + eighth * (conv(BANDS, BANDS, 1) + conv(BANDS + 1, a, 1) + conv(a, a, 3) + conv(a, BANDS, 1));
-        let refine = |width| sixteenth * (conv(LATENTS + 1, width, 1) + conv(width, width, 3) + conv(width, LATENTS, 1));
+            + eighth
+                * (conv(BANDS, BANDS, 1)
+                    + conv(BANDS + 1, a, 1)
+                    + conv(a, a, 3)
+                    + conv(a, BANDS, 1));
+        let refine = |width| {
+            sixteenth
+                * (conv(LATENTS + 1, width, 1) + conv(width, width, 3) + conv(width, LATENTS, 1))
+        };
         let analysis = analysis + refine(self.analysis_refine_width);
         let h = self.hyper_analysis_width;
         let hyper_analysis = sixteenth * (conv(LATENTS + 1, h, 1) + conv(h, h, 3))
             + half * conv(4 * h, self.hyper_latents, 1);
         let (f, e, c) = (self.hyper_width, self.entry_width, self.context_width);
-        let hyper_synthesis =
-            half * (conv(self.hyper_latents + 1, f, 3) + conv(f, 4 * f, 1)) + sixteenth * conv(f, f, 3);
+        let hyper_synthesis = half * (conv(self.hyper_latents + 1, f, 3) + conv(f, 4 * f, 1))
+            + sixteenth * conv(f, f, 3);
         let context: f64 = (0..PASSES)
             .map(|pass| {
                 let entry = if pass == 0 { 0 } else { e };
@@ -109,7 +117,10 @@ impl WpmrConfig {
                     + self.synthesis_blocks as f64 * block
                     + conv(s, BANDS, 1));
         let shared = hyper_synthesis + context;
-        Macs { encode: analysis + hyper_analysis + shared, decode: shared + synthesis }
+        Macs {
+            encode: analysis + hyper_analysis + shared,
+            decode: shared + synthesis,
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use burn::tensor::backend::Backend;
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
 use codec_core::layers::{
-    Conv, ConvConfig, FRACTION_BITS, FactorizedPrior, FactorizedPriorConfig, Precision, IntRange, QuantConv, QuantConvConfig,
+    Conv, ConvConfig, FRACTION_BITS, FactorizedPrior, FactorizedPriorConfig, IntRange, Precision,
+    QuantConv, QuantConvConfig,
 };
 
 use super::config::{LATENTS, PASS_LATENTS, PASSES, WpmrConfig};
@@ -44,9 +45,13 @@ impl<B: CodecBackend> HyperAnalysis<B> {
     /// [`Error::BadParameter`] for sides that are not even.
     pub fn forward(&self, latents: Tensor<B, 4>, t: &[f32]) -> Result<Tensor<B, 4>, Error> {
         let t: Vec<f32> = t.iter().map(|t| 2.0 * t - 1.0).collect();
-        let h = self.input.forward(with_plane(compand(latents), &t), Activation::Relu);
+        let h = self
+            .input
+            .forward(with_plane(compand(latents), &t), Activation::Relu);
         let h = self.hidden.forward(h, Activation::Relu);
-        Ok(self.output.forward(B::space_to_depth2(h)?, Activation::None))
+        Ok(self
+            .output
+            .forward(B::space_to_depth2(h)?, Activation::None))
     }
 }
 
@@ -89,7 +94,11 @@ pub struct Neighbours<B: Backend> {
 }
 
 /// Range of the depthwise layer over latents.
-pub const SIGNED: IntRange = IntRange { lo: -127, hi: 127, fraction: FRACTION_BITS };
+pub const SIGNED: IntRange = IntRange {
+    lo: -127,
+    hi: 127,
+    fraction: FRACTION_BITS,
+};
 
 /// All parts of the entropy model.
 #[derive(Module, Debug)]
@@ -107,7 +116,11 @@ pub struct EntropyModel<B: Backend> {
 impl<B: Backend> EntropyModel<B> {
     /// Networks of the configured widths.
     pub fn new(config: &WpmrConfig, device: &B::Device) -> Self {
-        let (z, a, f) = (config.hyper_latents, config.hyper_analysis_width, config.hyper_width);
+        let (z, a, f) = (
+            config.hyper_latents,
+            config.hyper_analysis_width,
+            config.hyper_width,
+        );
         let (e, c) = (config.entry_width, config.context_width);
         Self {
             analysis: HyperAnalysis {
@@ -117,7 +130,9 @@ impl<B: Backend> EntropyModel<B> {
             },
             prior: FactorizedPriorConfig::new(z).init(device),
             synthesis: HyperSynthesis {
-                input: QuantConvConfig::new([z + 1, f], 3).with_init_gain(1.5).init(device),
+                input: QuantConvConfig::new([z + 1, f], 3)
+                    .with_init_gain(1.5)
+                    .init(device),
                 expand: QuantConvConfig::new([f, 4 * f], 1).init(device),
                 output: QuantConvConfig::new([f, f], 3).init(device),
             },
@@ -126,7 +141,11 @@ impl<B: Backend> EntropyModel<B> {
                     let seen = pass * PASS_LATENTS;
                     let entry = if pass == 0 { 0 } else { e };
                     PassNetwork {
-                        entry: (pass > 0).then(|| QuantConvConfig::new([seen, e], 1).with_init_gain(2.0).init(device)),
+                        entry: (pass > 0).then(|| {
+                            QuantConvConfig::new([seen, e], 1)
+                                .with_init_gain(2.0)
+                                .init(device)
+                        }),
                         spatial: QuantConvConfig::new([entry + f, c], 3).init(device),
                         hidden: QuantConvConfig::new([c, c], 1).init(device),
                         mean: QuantConvConfig::new([c + seen, PASS_LATENTS], 1)
@@ -146,7 +165,11 @@ impl<B: Backend> EntropyModel<B> {
                         neighbours: (pass > 0).then(|| {
                             let layer = QuantConvConfig::new([seen, seen], 3).with_depthwise(true);
                             Neighbours {
-                                signed: layer.clone().with_lo(SIGNED.lo).with_hi(SIGNED.hi).init(device),
+                                signed: layer
+                                    .clone()
+                                    .with_lo(SIGNED.lo)
+                                    .with_hi(SIGNED.hi)
+                                    .init(device),
                                 magnitude: layer.init(device),
                             }
                         }),
@@ -165,7 +188,12 @@ impl<B: CodecBackend> HyperSynthesis<B> {
     ///
     /// # Errors
     /// As [`QuantConv::forward`].
-    pub fn forward(&self, z: Tensor<B, 4>, plane: &[i32], precision: Precision) -> Result<Tensor<B, 4>, Error> {
+    pub fn forward(
+        &self,
+        z: Tensor<B, 4>,
+        plane: &[i32],
+        precision: Precision,
+    ) -> Result<Tensor<B, 4>, Error> {
         let plane: Vec<f32> = plane.iter().map(|&v| v as f32 / 16.0).collect();
         let h = with_plane(z.mul_scalar(HYPER_GAIN), &plane);
         let h = self.input.forward(h, precision)?;
@@ -194,7 +222,9 @@ impl<B: CodecBackend> PassNetwork<B> {
         precision: Precision,
     ) -> Result<PassParameters<B>, Error> {
         let h = match self.entry.as_ref().zip(seen) {
-            Some((entry, seen)) => B::concat_channels(entry.forward(seen.clone(), precision)?, features),
+            Some((entry, seen)) => {
+                B::concat_channels(entry.forward(seen.clone(), precision)?, features)
+            }
             None => features,
         };
         let h = self.spatial.forward(h, precision)?;
@@ -202,8 +232,13 @@ impl<B: CodecBackend> PassNetwork<B> {
         let (for_mean, for_scale) = match self.neighbours.as_ref().zip(seen) {
             Some((neighbours, seen)) => {
                 let signed = neighbours.signed.forward(seen.clone(), precision)?;
-                let magnitude = neighbours.magnitude.forward(seen.clone().abs(), precision)?;
-                (B::concat_channels(h.clone(), signed), B::concat_channels(h, magnitude))
+                let magnitude = neighbours
+                    .magnitude
+                    .forward(seen.clone().abs(), precision)?;
+                (
+                    B::concat_channels(h.clone(), signed),
+                    B::concat_channels(h, magnitude),
+                )
             }
             None => (h.clone(), h),
         };

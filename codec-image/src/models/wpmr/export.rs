@@ -46,7 +46,10 @@ pub fn export<B: Backend>(
         collected.conv(&format!("synthesis.blocks.{i}.spatial"), &block.spatial)?;
         collected.conv(&format!("synthesis.blocks.{i}.mix"), &block.mix)?;
     }
-    for (part, refine) in [("analysis", &model.analysis.refine), ("synthesis", &model.synthesis.refine)] {
+    for (part, refine) in [
+        ("analysis", &model.analysis.refine),
+        ("synthesis", &model.synthesis.refine),
+    ] {
         collected.conv(&format!("{part}.refine.input"), &refine.input)?;
         collected.conv(&format!("{part}.refine.hidden"), &refine.hidden)?;
         collected.conv(&format!("{part}.refine.output"), &refine.output)?;
@@ -74,7 +77,13 @@ pub fn export<B: Backend>(
 
     let table = |e: codec_entropy::Error| Error::BadParameter(format!("probability tables: {e}"));
     let masses = entropy.prior.masses(HYPER_MAX)?;
-    let pmfs: Vec<Pmf<'_>> = masses.iter().map(|mass| Pmf { offset: -HYPER_MAX, mass }).collect();
+    let pmfs: Vec<Pmf<'_>> = masses
+        .iter()
+        .map(|mass| Pmf {
+            offset: -HYPER_MAX,
+            mass,
+        })
+        .collect();
     let steps = floats(model.steps.forward(config, &level_positions()))?;
     Weights::write(&WeightParts {
         name: name.to_owned(),
@@ -96,10 +105,18 @@ struct Collected {
 }
 
 impl Collected {
-    fn float<B: Backend>(&mut self, name: &str, weight: Tensor<B, 4>, bias: Tensor<B, 1>) -> Result<(), Error> {
+    fn float<B: Backend>(
+        &mut self,
+        name: &str,
+        weight: Tensor<B, 4>,
+        bias: Tensor<B, 1>,
+    ) -> Result<(), Error> {
         let [output, input, kernel, _] = weight.dims();
-        let params =
-            FloatParams { shape: [output, input, kernel], weight: floats(weight)?, bias: floats(bias)? };
+        let params = FloatParams {
+            shape: [output, input, kernel],
+            weight: floats(weight)?,
+            bias: floats(bias)?,
+        };
         self.floats.insert(name.to_owned(), params);
         Ok(())
     }

@@ -12,7 +12,11 @@ pub const STEPS: usize = LOW_LATENTS + BANDS - LOW;
 /// Orthonormal opponent colours, rows Y, U, V over R, G, B. Keeps squared error.
 pub const OPPONENT: [[f32; 3]; 3] = [
     [0.577_350_26, 0.577_350_26, 0.577_350_26],
-    [std::f32::consts::FRAC_1_SQRT_2, 0.0, -std::f32::consts::FRAC_1_SQRT_2],
+    [
+        std::f32::consts::FRAC_1_SQRT_2,
+        0.0,
+        -std::f32::consts::FRAC_1_SQRT_2,
+    ],
     [0.408_248_3, -0.816_496_6, 0.408_248_3],
 ];
 
@@ -51,7 +55,9 @@ pub fn initial_transform() -> Vec<f32> {
     for (rank, band) in band_order().into_iter().enumerate() {
         for (out_colour, row) in OPPONENT.iter().enumerate() {
             for (colour, &value) in row.iter().enumerate() {
-                if let Some(cell) = matrix.get_mut((rank * 3 + out_colour) * BANDS + colour * 64 + band) {
+                if let Some(cell) =
+                    matrix.get_mut((rank * 3 + out_colour) * BANDS + colour * 64 + band)
+                {
                     *cell = value;
                 }
             }
@@ -63,12 +69,28 @@ pub fn initial_transform() -> Vec<f32> {
 /// Step-table entry of each of the 768 latents in folded order.
 pub fn step_index() -> Vec<usize> {
     let rest = BANDS - LOW;
-    (0..LATENTS).map(|i| if i < LOW_LATENTS { i } else { LOW_LATENTS + (i - LOW_LATENTS) % rest }).collect()
+    (0..LATENTS)
+        .map(|i| {
+            if i < LOW_LATENTS {
+                i
+            } else {
+                LOW_LATENTS + (i - LOW_LATENTS) % rest
+            }
+        })
+        .collect()
 }
 
 /// Step-table entry of each of the 192 channels at 1/8 (for the lowest band, that of its low-low latent).
 pub fn step_index_eighth() -> Vec<usize> {
-    (0..BANDS).map(|i| if i < LOW { 4 * i } else { LOW_LATENTS + i - LOW }).collect()
+    (0..BANDS)
+        .map(|i| {
+            if i < LOW {
+                4 * i
+            } else {
+                LOW_LATENTS + i - LOW
+            }
+        })
+        .collect()
 }
 
 /// Folded latents of each pass, `PASS_LATENTS` of them.
@@ -129,7 +151,9 @@ mod tests {
         let m = initial_transform();
         for i in 0..BANDS {
             for j in 0..BANDS {
-                let dot: f32 = (0..BANDS).map(|k| m[i * BANDS + k] * m[j * BANDS + k]).sum();
+                let dot: f32 = (0..BANDS)
+                    .map(|k| m[i * BANDS + k] * m[j * BANDS + k])
+                    .sum();
                 assert!((dot - f32::from(u8::from(i == j))).abs() < 1e-5);
             }
         }

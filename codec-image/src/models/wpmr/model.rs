@@ -1,16 +1,20 @@
 //! The whole model in training.
 
+use std::sync::OnceLock;
+
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::{Boundary, CodecBackend};
 use codec_core::layers::Precision;
+use codec_entropy::{TableSet, gaussian_tables};
 
 use super::config::{BANDS, HYPER_MAX, LATENTS, LEVELS, PASSES, WpmrConfig};
-use super::entropy::{EntropyModel, context_input};
+use super::entropy::{EntropyModel, SCALE_MAX, context_input};
 use super::layout::{folded_from_passes, pass_latents, step_index, step_index_eighth};
 use super::quality::{StepCurves, base_step, quality_plane};
+use super::symbols::{ERROR_BITS, optimized_residual};
 use super::transform::{Analysis, Synthesis};
 
 /// How training stands in for quantization.
@@ -20,6 +24,8 @@ pub enum Rounding {
     Noise,
     /// Straight-through rounding everywhere.
     StraightThrough,
+    /// The rate-distortion optimized symbols of the encoder, straight-through.
+    Optimized,
 }
 
 /// Arithmetic of a training pass.
@@ -73,7 +79,11 @@ impl WpmrConfig {
 /// # Errors
 /// [`Error::BadParameter`] for sides that are not multiples of 8.
 pub fn wavelet_forward<B: CodecBackend>(pixels: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
-    Ok(B::wavelet_analysis(pixels.mul_scalar(255.0).sub_scalar(127.5), LEVELS, Boundary::Symmetric)?)
+    Ok(B::wavelet_analysis(
+        pixels.mul_scalar(255.0).sub_scalar(127.5),
+        LEVELS,
+        Boundary::Symmetric,
+    )?)
 }
 
 /// Inverse of [`wavelet_forward`].
@@ -88,8 +98,43 @@ pub fn wavelet_inverse<B: CodecBackend>(coefficients: Tensor<B, 4>) -> Result<Te
 fn expand<B: Backend>(table: &Tensor<B, 2>, index: &[usize]) -> Tensor<B, 4> {
     let n = table.dims()[0];
     let ids: Vec<i64> = index.iter().map(|&i| i as i64).collect();
-    let ids = Tensor::<B, 1, burn::tensor::Int>::from_data(TensorData::new(ids, [index.len()]), &table.device());
+    let ids = Tensor::<B, 1, burn::tensor::Int>::from_data(
+        TensorData::new(ids, [index.len()]),
+        &table.device(),
+    );
     table.clone().select(1, ids).reshape([n, index.len(), 1, 1])
+}
+
+/// The symbols that an encoder would choose, with the gradient of rounding.
+fn optimize<B: CodecBackend>(
+    residual: Tensor<B, 4>,
+    scale: Tensor<B, 4>,
+) -> Result<Tensor<B, 4>, Error> {
+    static TABLES: OnceLock<Option<TableSet>> = OnceLock::new();
+    let tables = TABLES.get_or_init(|| gaussian_tables().ok()).as_ref();
+    let tables =
+        tables.ok_or_else(|| Error::BadParameter("the Gaussian tables cannot be built".into()))?;
+    let values = |x: Tensor<B, 4>| {
+        x.into_data()
+            .convert::<f32>()
+            .into_vec::<f32>()
+            .unwrap_or_default()
+    };
+    let shape = residual.shape();
+    let symbols: Vec<f32> = values(residual.clone())
+        .into_iter()
+        .zip(values(scale))
+        .map(|(v, s)| {
+            optimized_residual(
+                v,
+                (s + 0.5).clamp(0.0, SCALE_MAX as f32) as u8,
+                ERROR_BITS,
+                tables,
+            ) as f32
+        })
+        .collect();
+    let symbols = Tensor::from_data(TensorData::new(symbols, shape), &residual.device());
+    Ok(residual.clone() - residual.detach() + symbols)
 }
 
 /// Appends channels.
@@ -124,23 +169,32 @@ impl<B: CodecBackend> Wpmr<B> {
         let table = self.steps.forward(config, t);
         let steps = expand(&table, &step_index());
         let eighth = expand(&table, &step_index_eighth());
-        let base: Vec<f32> =
-            t.iter().flat_map(|&t| std::iter::repeat_n(base_step(config, t) as f32, BANDS)).collect();
+        let base: Vec<f32> = t
+            .iter()
+            .flat_map(|&t| std::iter::repeat_n(base_step(config, t) as f32, BANDS))
+            .collect();
         let base = Tensor::<B, 4>::from_data(TensorData::new(base, [n, BANDS, 1, 1]), &device);
 
-        let latents =
-            self.analysis.forward(wavelet_forward(pixels.clone())?, eighth.recip(), steps.clone().recip(), t)?;
+        let latents = self.analysis.forward(
+            wavelet_forward(pixels.clone())?,
+            eighth.recip(),
+            steps.clone().recip(),
+            t,
+        )?;
 
         let z = self.entropy.analysis.forward(latents.clone(), t)?;
         let z = z.clamp(-HYPER_MAX as f32, HYPER_MAX as f32);
         let rounded_z = B::ste_round(z.clone());
         let coded_z = match mode.rounding {
             Rounding::Noise => z.clone() + noise(&z),
-            Rounding::StraightThrough => rounded_z.clone(),
+            Rounding::StraightThrough | Rounding::Optimized => rounded_z.clone(),
         };
         let hyper_bits = B::sum_per_picture(self.entropy.prior.bits(coded_z));
         let plane: Vec<i32> = t.iter().map(|&t| quality_plane(t)).collect();
-        let features = self.entropy.synthesis.forward(rounded_z, &plane, mode.precision)?;
+        let features = self
+            .entropy
+            .synthesis
+            .forward(rounded_z, &plane, mode.precision)?;
 
         let mut seen: Option<Tensor<B, 4>> = None;
         let mut decoded: Option<Tensor<B, 4>> = None;
@@ -148,10 +202,15 @@ impl<B: CodecBackend> Wpmr<B> {
         for (pass, network) in self.entropy.passes.iter().enumerate() {
             let y = B::gather_channels(latents.clone(), &pass_latents(pass))?;
             let parameters = network.forward(features.clone(), seen.as_ref(), mode.precision)?;
-            let quantized = B::ste_round(y.clone() - parameters.mean.clone()) + parameters.mean.clone();
+            let residual = y.clone() - parameters.mean.clone();
+            let symbols = match mode.rounding {
+                Rounding::Optimized => optimize(residual, parameters.scale.clone())?,
+                Rounding::Noise | Rounding::StraightThrough => B::ste_round(residual),
+            };
+            let quantized = symbols + parameters.mean.clone();
             let coded = match mode.rounding {
                 Rounding::Noise => y.clone() + noise(&y),
-                Rounding::StraightThrough => quantized.clone(),
+                Rounding::StraightThrough | Rounding::Optimized => quantized.clone(),
             };
             let bits = B::gaussian_bits(coded, parameters.mean, parameters.scale);
             latent_bits = latent_bits + B::sum_per_picture(bits);
@@ -160,14 +219,21 @@ impl<B: CodecBackend> Wpmr<B> {
             }
             decoded = Some(join(decoded, quantized));
         }
-        let decoded = decoded.ok_or_else(|| Error::BadParameter("the model has no passes".into()))?;
+        let decoded =
+            decoded.ok_or_else(|| Error::BadParameter("the model has no passes".into()))?;
         let latents = B::gather_channels(decoded, &folded_from_passes())?;
         debug_assert_eq!(latents.dims()[1], LATENTS);
 
         let coefficients = self.synthesis.forward(latents, steps, base, t)?;
         let reconstruction = wavelet_inverse(coefficients)?;
         let error = (reconstruction.clone() - pixels).mul_scalar(255.0);
-        let mse = B::sum_per_picture(error.clone() * error).div_scalar((colours * height * width) as f32);
-        Ok(Losses { latent_bits, hyper_bits, mse, reconstruction })
+        let mse =
+            B::sum_per_picture(error.clone() * error).div_scalar((colours * height * width) as f32);
+        Ok(Losses {
+            latent_bits,
+            hyper_bits,
+            mse,
+            reconstruction,
+        })
     }
 }

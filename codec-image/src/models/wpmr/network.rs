@@ -36,7 +36,11 @@ pub fn float_layers(config: &WpmrConfig) -> Vec<FloatLayer> {
         name,
         shape: [output, input, kernel],
     };
-    let (a, s, h) = (config.analysis_width, config.synthesis_width, config.hyper_analysis_width);
+    let (a, s, h) = (
+        config.analysis_width,
+        config.synthesis_width,
+        config.hyper_analysis_width,
+    );
     let mut layers = vec![
         layer("analysis.linear".into(), BANDS, BANDS, 1),
         layer("analysis.input".into(), BANDS + 1, a, 1),
@@ -47,11 +51,17 @@ pub fn float_layers(config: &WpmrConfig) -> Vec<FloatLayer> {
         layer("synthesis.output".into(), s, BANDS, 1),
         layer("hyper_analysis.input".into(), LATENTS + 1, h, 1),
         layer("hyper_analysis.hidden".into(), h, h, 3),
-        layer("hyper_analysis.output".into(), 4 * h, config.hyper_latents, 1),
+        layer(
+            "hyper_analysis.output".into(),
+            4 * h,
+            config.hyper_latents,
+            1,
+        ),
     ];
-    for (part, width) in
-        [("analysis", config.analysis_refine_width), ("synthesis", config.synthesis_refine_width)]
-    {
+    for (part, width) in [
+        ("analysis", config.analysis_refine_width),
+        ("synthesis", config.synthesis_refine_width),
+    ] {
         layers.push(layer(format!("{part}.refine.input"), LATENTS + 1, width, 1));
         layers.push(layer(format!("{part}.refine.hidden"), width, width, 3));
         layers.push(layer(format!("{part}.refine.output"), width, LATENTS, 1));
@@ -71,19 +81,50 @@ pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
         depthwise: false,
         range,
     };
-    let (z, f, e, c) = (config.hyper_latents, config.hyper_width, config.entry_width, config.context_width);
-    let mean = IntRange { lo: -MEAN_MAX, hi: MEAN_MAX, fraction: IntRange::HIDDEN.fraction };
-    let scale = IntRange { lo: 0, hi: SCALE_MAX, fraction: 0 };
+    let (z, f, e, c) = (
+        config.hyper_latents,
+        config.hyper_width,
+        config.entry_width,
+        config.context_width,
+    );
+    let mean = IntRange {
+        lo: -MEAN_MAX,
+        hi: MEAN_MAX,
+        fraction: IntRange::HIDDEN.fraction,
+    };
+    let scale = IntRange {
+        lo: 0,
+        hi: SCALE_MAX,
+        fraction: 0,
+    };
     let mut layers = vec![
-        layer("hyper_synthesis.input".into(), z + 1, f, 3, IntRange::HIDDEN),
-        layer("hyper_synthesis.expand".into(), f, 4 * f, 1, IntRange::HIDDEN),
+        layer(
+            "hyper_synthesis.input".into(),
+            z + 1,
+            f,
+            3,
+            IntRange::HIDDEN,
+        ),
+        layer(
+            "hyper_synthesis.expand".into(),
+            f,
+            4 * f,
+            1,
+            IntRange::HIDDEN,
+        ),
         layer("hyper_synthesis.output".into(), f, f, 3, IntRange::HIDDEN),
     ];
     for pass in 0..PASSES {
         let name = |part: &str| format!("passes.{pass}.{part}");
         let entry = if pass == 0 { 0 } else { e };
         if pass > 0 {
-            layers.push(layer(name("entry"), pass * PASS_LATENTS, e, 1, IntRange::HIDDEN));
+            layers.push(layer(
+                name("entry"),
+                pass * PASS_LATENTS,
+                e,
+                1,
+                IntRange::HIDDEN,
+            ));
         }
         layers.push(layer(name("spatial"), entry + f, c, 3, IntRange::HIDDEN));
         layers.push(layer(name("hidden"), c, c, 1, IntRange::HIDDEN));
@@ -91,7 +132,10 @@ pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
         layers.push(layer(name("mean"), c + seen, PASS_LATENTS, 1, mean));
         layers.push(layer(name("scale"), c + seen, PASS_LATENTS, 1, scale));
         if pass > 0 {
-            let depthwise = |part, range| IntLayer { depthwise: true, ..layer(name(part), 1, seen, 3, range) };
+            let depthwise = |part, range| IntLayer {
+                depthwise: true,
+                ..layer(name(part), 1, seen, 3, range)
+            };
             layers.push(depthwise("signed", SIGNED));
             layers.push(depthwise("magnitude", IntRange::HIDDEN));
         }

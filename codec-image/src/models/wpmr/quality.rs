@@ -36,7 +36,9 @@ pub struct StepCurves<B: Backend> {
 impl<B: Backend> StepCurves<B> {
     /// Curves that equal the base step.
     pub fn new(device: &B::Device) -> Self {
-        Self { knots: Param::from_tensor(Tensor::zeros([KNOTS, STEPS], device)) }
+        Self {
+            knots: Param::from_tensor(Tensor::zeros([KNOTS, STEPS], device)),
+        }
     }
 
     /// Steps at each `t`, on the 0..255 scale.
@@ -52,7 +54,10 @@ impl<B: Backend> StepCurves<B> {
                 *weight = (1.0 - (position - knot as f32).abs()).max(0.0);
             }
         }
-        let base: Vec<f32> = t.iter().map(|&t| base_step(config, t).ln() as f32).collect();
+        let base: Vec<f32> = t
+            .iter()
+            .map(|&t| base_step(config, t).ln() as f32)
+            .collect();
         let hats = Tensor::<B, 2>::from_data(TensorData::new(hats, [t.len(), KNOTS]), &device);
         let base = Tensor::<B, 2>::from_data(TensorData::new(base, [t.len(), 1]), &device);
         (hats.matmul(self.knots.val()).mul_scalar(STEP_RATE) + base).exp()
@@ -68,7 +73,8 @@ pub struct StepTable {
 impl StepTable {
     /// Table from stored values; `None` if there are too few or one is not a positive number.
     pub fn new(values: Vec<f32>) -> Option<Self> {
-        let valid = values.len() == QUALITY_LEVELS * STEPS && values.iter().all(|v| v.is_finite() && *v > 1e-6);
+        let valid = values.len() == QUALITY_LEVELS * STEPS
+            && values.iter().all(|v| v.is_finite() && *v > 1e-6);
         valid.then_some(Self { values })
     }
 
@@ -83,13 +89,18 @@ impl StepTable {
         let level = (position.floor() as usize).min(QUALITY_LEVELS - 2);
         let fraction = position - level as f32;
         let row = |level: usize| self.values.iter().skip(level * STEPS).take(STEPS);
-        row(level).zip(row(level + 1)).map(|(&a, &b)| a * (b / a).powf(fraction)).collect()
+        row(level)
+            .zip(row(level + 1))
+            .map(|(&a, &b)| a * (b / a).powf(fraction))
+            .collect()
     }
 }
 
 /// Where the stored levels lie on the quality axis.
 pub fn level_positions() -> Vec<f32> {
-    (0..QUALITY_LEVELS).map(|level| level as f32 / (QUALITY_LEVELS - 1) as f32).collect()
+    (0..QUALITY_LEVELS)
+        .map(|level| level as f32 / (QUALITY_LEVELS - 1) as f32)
+        .collect()
 }
 
 /// Quality as the integer networks see it: `-64..=64` (over 16) for `t` in `0..=1`.

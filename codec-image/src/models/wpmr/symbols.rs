@@ -9,34 +9,51 @@ const SYMBOL_MAX: f32 = 32_767.0;
 /// Largest magnitude of a decoded latent in sixteenths: exact in `f32`, whatever a stream says.
 const LATENT_MAX: i32 = 1 << 23;
 
-/// What one quantum of squared error in a latent costs, in bits, at the rate-distortion optimum: see
-/// [`super::quality::base_step`], `step^2 lambda / 3` with `step^2 = 0.85^2 * 26 / lambda`.
-pub const ERROR_BITS: f32 = 0.7225 * 26.0 / 3.0;
+/// What a unit of squared error in a latent counts against bits when symbols are chosen.
+///
+/// At the rate-distortion optimum it would be `step^2 lambda / 3` = 6.3 (`step^2 = 0.85^2 * 26 / lambda`, see
+/// [`super::quality::base_step`]) if each symbol stood alone. But a symbol that is spared also misleads the contexts of
+/// later ones; 3.5 times as much was best on the validation pictures, and flat around it (3 to 4).
+pub const ERROR_BITS: f32 = 3.5 * 0.7225 * 26.0 / 3.0;
 
 /// A quantized latent: `16 symbol + mean`, in sixteenths.
 pub fn latent(symbol: i32, mean: i32) -> i32 {
-    symbol.saturating_mul(16).saturating_add(mean).clamp(-LATENT_MAX, LATENT_MAX)
+    symbol
+        .saturating_mul(16)
+        .saturating_add(mean)
+        .clamp(-LATENT_MAX, LATENT_MAX)
 }
 
 /// Nearest symbol of a latent whose mean is `mean` sixteenths.
 pub fn nearest(latent: f32, mean: i32) -> i32 {
-    let v = latent - mean as f32 / 16.0;
+    round(latent - mean as f32 / 16.0)
+}
+
+fn round(v: f32) -> i32 {
     (v + 0.5).floor().clamp(-SYMBOL_MAX, SYMBOL_MAX) as i32
 }
 
 /// The nearest symbol or the one next to it towards zero, whichever costs less in bits plus error.
 pub fn optimized(latent: f32, mean: i32, scale: u8, error_bits: f32, tables: &TableSet) -> i32 {
-    let symbol = nearest(latent, mean);
+    optimized_residual(latent - mean as f32 / 16.0, scale, error_bits, tables)
+}
+
+/// [`optimized`] for a latent less its mean.
+pub fn optimized_residual(v: f32, scale: u8, error_bits: f32, tables: &TableSet) -> i32 {
+    let symbol = round(v);
     if symbol == 0 {
         return 0;
     }
-    let v = latent - mean as f32 / 16.0;
     let cost = |s: i32| {
         let e = v - s as f32;
         e * e * error_bits + tables.bits(usize::from(scale), s)
     };
     let lower = symbol - symbol.signum();
-    if cost(lower) < cost(symbol) { lower } else { symbol }
+    if cost(lower) < cost(symbol) {
+        lower
+    } else {
+        symbol
+    }
 }
 
 /// Decoded latents of a pass, ready for the context networks and for synthesis.

@@ -22,7 +22,14 @@ const LINEAR_RATE: f32 = 0.02;
 /// Every constant is a multiple of 1/64, so that the result is exact for multiples of 1/16.
 pub fn compand<B: CodecBackend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     let term = |limit, slope| ClampTerm { limit, slope };
-    B::clamp_sum(x, [term(4.0, 24.0 / 64.0), term(20.0, 7.0 / 64.0), term(272.0, 1.0 / 64.0)])
+    B::clamp_sum(
+        x,
+        [
+            term(4.0, 24.0 / 64.0),
+            term(20.0, 7.0 / 64.0),
+            term(272.0, 1.0 / 64.0),
+        ],
+    )
 }
 
 /// [`compand`] on integers: sixteenths to sixteenths, `-127..=127`.
@@ -59,7 +66,10 @@ pub fn unfold<B: CodecBackend>(y: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
 /// Appends a plane of a constant per picture: `values` is `[n]`.
 pub fn with_plane<B: CodecBackend>(x: Tensor<B, 4>, values: &[f32]) -> Tensor<B, 4> {
     let [n, _, h, w] = x.dims();
-    let plane = values.iter().flat_map(|&v| std::iter::repeat_n(v, h * w)).collect::<Vec<f32>>();
+    let plane = values
+        .iter()
+        .flat_map(|&v| std::iter::repeat_n(v, h * w))
+        .collect::<Vec<f32>>();
     let plane = Tensor::<B, 4>::from_data(TensorData::new(plane, [n, 1, h, w]), &x.device());
     B::concat_channels(x, plane)
 }
@@ -125,7 +135,9 @@ impl<B: Backend> Refine<B> {
         Self {
             input: ConvConfig::new([LATENTS + 1, width], 1).init(device),
             hidden: ConvConfig::new([width, width], 3).init(device),
-            output: ConvConfig::new([width, LATENTS], 1).with_gain(0.0).init(device),
+            output: ConvConfig::new([width, LATENTS], 1)
+                .with_gain(0.0)
+                .init(device),
         }
     }
 }
@@ -133,7 +145,10 @@ impl<B: Backend> Refine<B> {
 impl<B: CodecBackend> Refine<B> {
     /// Latents and what the network adds to them; `t` is the quality of each picture.
     fn forward(&self, latents: Tensor<B, 4>, t: &[f32]) -> Tensor<B, 4> {
-        let h = self.input.forward(with_plane(compand(latents.clone()), &centred(t)), Activation::Relu);
+        let h = self.input.forward(
+            with_plane(compand(latents.clone()), &centred(t)),
+            Activation::Relu,
+        );
         let h = self.hidden.forward(h, Activation::Relu);
         latents + self.output.forward(h, Activation::None)
     }
@@ -162,7 +177,9 @@ impl<B: Backend> Analysis<B> {
             linear: Linear::new(initial_transform(), device),
             input: ConvConfig::new([BANDS + 1, width], 1).init(device),
             hidden: ConvConfig::new([width, width], 3).init(device),
-            output: ConvConfig::new([width, BANDS], 1).with_gain(0.0).init(device),
+            output: ConvConfig::new([width, BANDS], 1)
+                .with_gain(0.0)
+                .init(device),
             refine: Refine::new(config.analysis_refine_width, device),
         }
     }
@@ -185,9 +202,16 @@ impl<B: CodecBackend> Analysis<B> {
         inverse_steps: Tensor<B, 4>,
         t: &[f32],
     ) -> Result<Tensor<B, 4>, Error> {
-        let linear = B::conv2d_same(coefficients, self.linear.matrix(), self.linear.bias(), Activation::None);
+        let linear = B::conv2d_same(
+            coefficients,
+            self.linear.matrix(),
+            self.linear.bias(),
+            Activation::None,
+        );
         let signal = compand(B::scale_channels(linear.clone(), inverse_eighth));
-        let h = self.input.forward(with_plane(signal, &centred(t)), Activation::Relu);
+        let h = self
+            .input
+            .forward(with_plane(signal, &centred(t)), Activation::Relu);
         let h = self.hidden.forward(h, Activation::Relu);
         let shaped = self.output.forward(h, Activation::None);
         let latents = B::scale_channels(fold(linear)?, inverse_steps) + fold(shaped)?;
@@ -225,17 +249,26 @@ impl<B: Backend> Synthesis<B> {
         let width = config.synthesis_width;
         let forward = initial_transform();
         let inverse = (0..BANDS * BANDS)
-            .map(|i| forward.get(i % BANDS * BANDS + i / BANDS).copied().unwrap_or_default())
+            .map(|i| {
+                forward
+                    .get(i % BANDS * BANDS + i / BANDS)
+                    .copied()
+                    .unwrap_or_default()
+            })
             .collect();
         let block = || Residual {
             spatial: ConvConfig::new([width, width], 3).init(device),
-            mix: ConvConfig::new([width, width], 1).with_gain(0.3).init(device),
+            mix: ConvConfig::new([width, width], 1)
+                .with_gain(0.3)
+                .init(device),
         };
         Self {
             linear: Linear::new(inverse, device),
             input: ConvConfig::new([BANDS + 1, width], 1).init(device),
             blocks: (0..config.synthesis_blocks).map(|_| block()).collect(),
-            output: ConvConfig::new([width, BANDS], 1).with_gain(0.0).init(device),
+            output: ConvConfig::new([width, BANDS], 1)
+                .with_gain(0.0)
+                .init(device),
             refine: Refine::new(config.synthesis_refine_width, device),
         }
     }
@@ -260,14 +293,21 @@ impl<B: CodecBackend> Synthesis<B> {
     ) -> Result<Tensor<B, 4>, Error> {
         let latents = self.refine.forward(latents, t);
         let signal = compand(unfold(latents.clone())?);
-        let mut h = self.input.forward(with_plane(signal, &centred(t)), Activation::Relu);
+        let mut h = self
+            .input
+            .forward(with_plane(signal, &centred(t)), Activation::Relu);
         for block in &self.blocks {
             let inner = block.spatial.forward(h.clone(), Activation::Relu);
             h = h + block.mix.forward(inner, Activation::None);
         }
         let estimate = self.output.forward(h, Activation::None);
         let linear = unfold(B::scale_channels(latents, steps))?;
-        let linear = B::conv2d_same(linear, self.linear.matrix(), self.linear.bias(), Activation::None);
+        let linear = B::conv2d_same(
+            linear,
+            self.linear.matrix(),
+            self.linear.bias(),
+            Activation::None,
+        );
         Ok(linear + B::scale_channels(estimate, base))
     }
 }
@@ -288,10 +328,14 @@ mod tests {
         let values: Vec<i32> = (-5000..5000).collect();
         let x: Vec<f32> = values.iter().map(|&v| v as f32 / 16.0).collect();
         let x = Tensor::<Flex, 4>::from_data(TensorData::new(x, [1, 1, 100, 100]), &device);
-        let y: Vec<f32> = (compand(x).mul_scalar(16.0).add_scalar(0.5).floor().clamp(-127.0, 127.0))
-            .into_data()
-            .into_vec()
-            .expect("floats");
+        let y: Vec<f32> = (compand(x)
+            .mul_scalar(16.0)
+            .add_scalar(0.5)
+            .floor()
+            .clamp(-127.0, 127.0))
+        .into_data()
+        .into_vec()
+        .expect("floats");
         for (v, y) in values.iter().zip(y) {
             assert_eq!(compand_sixteenths(*v) as f32, y, "at {v}");
         }
@@ -300,7 +344,11 @@ mod tests {
     #[test]
     fn unfold_undoes_fold() {
         let device = Default::default();
-        let x = Tensor::<Flex, 4>::random([2, BANDS, 6, 10], burn::tensor::Distribution::Default, &device);
+        let x = Tensor::<Flex, 4>::random(
+            [2, BANDS, 6, 10],
+            burn::tensor::Distribution::Default,
+            &device,
+        );
         let back = fold(x.clone()).and_then(unfold).expect("even sides");
         let error = (x - back).abs().max().into_scalar();
         assert!(error < 1e-5, "{error}");

@@ -78,21 +78,38 @@ impl Weights {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
         let metadata = header.metadata().clone().unwrap_or_default();
-        let entry = |key: &str| metadata.get(key).ok_or_else(|| malformed(format!("no metadata entry '{key}'")));
+        let entry = |key: &str| {
+            metadata
+                .get(key)
+                .ok_or_else(|| malformed(format!("no metadata entry '{key}'")))
+        };
         if entry("format")? != FORMAT || entry("family")? != FAMILY {
             return Err(malformed("not a weights file of family wpmr"));
         }
         let config: WpmrConfig = serde_json::from_str(entry("config")?).map_err(malformed)?;
         check_config(&config)?;
         let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
-        let tensor = |name: &str| file.tensor(name).map_err(|e| malformed(format!("{name}: {e}")));
+        let tensor = |name: &str| {
+            file.tensor(name)
+                .map_err(|e| malformed(format!("{name}: {e}")))
+        };
 
         let mut floats = BTreeMap::new();
         for layer in float_layers(&config) {
             let [output, input, kernel] = layer.shape;
-            let weight = read_floats(&tensor(&format!("{}.weight", layer.name))?, output * input * kernel * kernel)?;
+            let weight = read_floats(
+                &tensor(&format!("{}.weight", layer.name))?,
+                output * input * kernel * kernel,
+            )?;
             let bias = read_floats(&tensor(&format!("{}.bias", layer.name))?, output)?;
-            floats.insert(layer.name, FloatParams { shape: layer.shape, weight, bias });
+            floats.insert(
+                layer.name,
+                FloatParams {
+                    shape: layer.shape,
+                    weight,
+                    bias,
+                },
+            );
         }
         let mut integers = BTreeMap::new();
         for layer in integer_layers(&config) {
@@ -100,7 +117,10 @@ impl Weights {
             let params = IntConvParams {
                 shape: layer.shape,
                 depthwise: layer.depthwise,
-                weight: read_bytes(&part("weight")?, Dtype::I8)?.iter().map(|&b| i8::from_le_bytes([b])).collect(),
+                weight: read_bytes(&part("weight")?, Dtype::I8)?
+                    .iter()
+                    .map(|&b| i8::from_le_bytes([b]))
+                    .collect(),
                 bias: read_bytes(&part("bias")?, Dtype::I32)?
                     .chunks_exact(4)
                     .filter_map(|c| c.try_into().ok().map(i32::from_le_bytes))
@@ -112,10 +132,13 @@ impl Weights {
             integers.insert(layer.name, params);
         }
         let tables = |name: &str| {
-            TableSet::from_bytes(read_bytes(&tensor(name)?, Dtype::U8)?).map_err(|e| malformed(format!("{name}: {e}")))
+            TableSet::from_bytes(read_bytes(&tensor(name)?, Dtype::U8)?)
+                .map_err(|e| malformed(format!("{name}: {e}")))
         };
         let (latent_tables, hyper_tables) = (tables("tables.latent")?, tables("tables.hyper")?);
-        if latent_tables.len() != codec_entropy::SCALES || hyper_tables.len() != config.hyper_latents {
+        if latent_tables.len() != codec_entropy::SCALES
+            || hyper_tables.len() != config.hyper_latents
+        {
             return Err(malformed("wrong number of probability tables"));
         }
         let steps = StepTable::new(read_floats(&tensor("steps")?, QUALITY_LEVELS * STEPS)?)
@@ -140,34 +163,81 @@ impl Weights {
         let missing = |name: &str| Error::BadParameter(format!("layer {name} is missing"));
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         for layer in float_layers(&parts.config) {
-            let params = parts.floats.get(&layer.name).ok_or_else(|| missing(&layer.name))?;
+            let params = parts
+                .floats
+                .get(&layer.name)
+                .ok_or_else(|| missing(&layer.name))?;
             let [output, input, kernel] = layer.shape;
             let mut push = |suffix: &str, shape: Vec<usize>, values: &[f32]| {
                 let (dtype, data) = if layer.full_precision {
-                    (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+                    (
+                        Dtype::F32,
+                        values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                    )
                 } else {
-                    (Dtype::F16, values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect())
+                    (
+                        Dtype::F16,
+                        values
+                            .iter()
+                            .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
+                            .collect(),
+                    )
                 };
                 tensors.push((format!("{}.{suffix}", layer.name), dtype, shape, data));
             };
-            push("weight", vec![output, input, kernel, kernel], &params.weight);
+            push(
+                "weight",
+                vec![output, input, kernel, kernel],
+                &params.weight,
+            );
             push("bias", vec![output], &params.bias);
         }
         for layer in integer_layers(&parts.config) {
-            let params = parts.integers.get(&layer.name).ok_or_else(|| missing(&layer.name))?;
+            let params = parts
+                .integers
+                .get(&layer.name)
+                .ok_or_else(|| missing(&layer.name))?;
             let [output, input, kernel] = layer.shape;
             let weight = params.weight.iter().map(|w| w.to_le_bytes()[0]).collect();
             let bias = params.bias.iter().flat_map(|b| b.to_le_bytes()).collect();
-            tensors.push((format!("{}.weight", layer.name), Dtype::I8, vec![output, input, kernel, kernel], weight));
-            tensors.push((format!("{}.bias", layer.name), Dtype::I32, vec![output], bias));
-            tensors.push((format!("{}.fraction", layer.name), Dtype::U8, vec![output], params.weight_fraction.clone()));
+            tensors.push((
+                format!("{}.weight", layer.name),
+                Dtype::I8,
+                vec![output, input, kernel, kernel],
+                weight,
+            ));
+            tensors.push((
+                format!("{}.bias", layer.name),
+                Dtype::I32,
+                vec![output],
+                bias,
+            ));
+            tensors.push((
+                format!("{}.fraction", layer.name),
+                Dtype::U8,
+                vec![output],
+                params.weight_fraction.clone(),
+            ));
         }
-        for (name, set) in [("tables.latent", &parts.latent_tables), ("tables.hyper", &parts.hyper_tables)] {
+        for (name, set) in [
+            ("tables.latent", &parts.latent_tables),
+            ("tables.hyper", &parts.hyper_tables),
+        ] {
             let bytes = set.to_bytes();
             tensors.push((name.into(), Dtype::U8, vec![bytes.len()], bytes));
         }
-        let steps = parts.steps.values().iter().flat_map(|v| v.to_le_bytes()).collect();
-        tensors.push(("steps".into(), Dtype::F32, vec![QUALITY_LEVELS, STEPS], steps));
+        let steps = parts
+            .steps
+            .values()
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        tensors.push((
+            "steps".into(),
+            Dtype::F32,
+            vec![QUALITY_LEVELS, STEPS],
+            steps,
+        ));
 
         let bad = |e: &dyn std::fmt::Display| Error::BadParameter(format!("weights: {e}"));
         let config = serde_json::to_string(&parts.config).map_err(|e| bad(&e))?;
@@ -182,7 +252,10 @@ impl Weights {
         .into();
         let mut views = Vec::with_capacity(tensors.len());
         for (name, dtype, shape, data) in &tensors {
-            views.push((name.clone(), TensorView::new(*dtype, shape.clone(), data).map_err(|e| bad(&e))?));
+            views.push((
+                name.clone(),
+                TensorView::new(*dtype, shape.clone(), data).map_err(|e| bad(&e))?,
+            ));
         }
         safetensors::serialize(views, Some(metadata)).map_err(|e| bad(&e))
     }
@@ -204,12 +277,16 @@ impl Weights {
 
     /// A float layer.
     pub(crate) fn float(&self, name: &str) -> Result<&FloatParams, Error> {
-        self.floats.get(name).ok_or_else(|| malformed(format!("no layer {name}")))
+        self.floats
+            .get(name)
+            .ok_or_else(|| malformed(format!("no layer {name}")))
     }
 
     /// An integer layer.
     pub(crate) fn integer(&self, name: &str) -> Result<&IntConvParams, Error> {
-        self.integers.get(name).ok_or_else(|| malformed(format!("no layer {name}")))
+        self.integers
+            .get(name)
+            .ok_or_else(|| malformed(format!("no layer {name}")))
     }
 
     /// Tables of the latents.
@@ -252,7 +329,10 @@ fn check_config(config: &WpmrConfig) -> Result<(), Error> {
 
 fn read_bytes<'a>(view: &TensorView<'a>, dtype: Dtype) -> Result<&'a [u8], Error> {
     if view.dtype() != dtype {
-        return Err(malformed(format!("expected {dtype:?}, found {:?}", view.dtype())));
+        return Err(malformed(format!(
+            "expected {dtype:?}, found {:?}",
+            view.dtype()
+        )));
     }
     Ok(view.data())
 }
@@ -260,14 +340,22 @@ fn read_bytes<'a>(view: &TensorView<'a>, dtype: Dtype) -> Result<&'a [u8], Error
 fn read_floats(view: &TensorView<'_>, count: usize) -> Result<Vec<f32>, Error> {
     let data = view.data();
     let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => data.chunks_exact(4).filter_map(|c| c.try_into().ok().map(f32::from_le_bytes)).collect(),
-        Dtype::F16 => {
-            data.chunks_exact(2).filter_map(|c| c.try_into().ok().map(half::f16::from_le_bytes)).map(f32::from).collect()
-        }
+        Dtype::F32 => data
+            .chunks_exact(4)
+            .filter_map(|c| c.try_into().ok().map(f32::from_le_bytes))
+            .collect(),
+        Dtype::F16 => data
+            .chunks_exact(2)
+            .filter_map(|c| c.try_into().ok().map(half::f16::from_le_bytes))
+            .map(f32::from)
+            .collect(),
         other => return Err(malformed(format!("expected floats, found {other:?}"))),
     };
     if values.len() != count || values.iter().any(|v| !v.is_finite()) {
-        return Err(malformed(format!("expected {count} finite values, found {}", values.len())));
+        return Err(malformed(format!(
+            "expected {count} finite values, found {}",
+            values.len()
+        )));
     }
     Ok(values)
 }

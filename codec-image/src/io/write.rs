@@ -90,7 +90,7 @@ pub fn write(picture: &Picture, format: Format) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Names of the picture's metadata that [`write`] leaves out because the format or its encoder has
+/// Names of the picture's metadata that [`write()`] leaves out because the format or its encoder has
 /// no place for them.
 #[must_use]
 pub fn lost_metadata(picture: &Picture, format: Format) -> Vec<&'static str> {

@@ -140,8 +140,14 @@ fn choose(names: &[String]) -> anyhow::Result<Vec<Box<dyn Anchor>>> {
     let mut known = anchors::all();
     let mut chosen = Vec::with_capacity(names.len());
     for name in names {
-        let Some(index) = known.iter().position(|a| a.name() == *name) else {
-            let all: Vec<String> = anchors::all().iter().map(|a| a.name().to_owned()).collect();
+        let Some(index) = known
+            .iter()
+            .position(|a| a.name().eq_ignore_ascii_case(name))
+        else {
+            let all: Vec<String> = anchors::all()
+                .iter()
+                .map(|a| a.name().to_ascii_lowercase())
+                .collect();
             bail!(
                 "invalid value '{name}' for --against (expected one of {}, each once)",
                 all.join(", ")

@@ -26,7 +26,7 @@ pub struct WebP {
 impl Default for WebP {
     fn default() -> Self {
         Self {
-            method: 4,
+            method: 6,
             extra: Vec::new(),
         }
     }

@@ -22,9 +22,9 @@ use super::transform::{Analysis, Synthesis};
 pub enum Rounding {
     /// The rate sees uniform noise, everything else straight-through rounding (Minnen and Singh 2020, section 3.3).
     Noise,
-    /// Straight-through rounding everywhere.
+    /// Straight-through rounding everywhere but in the rate of the hyperlatents.
     StraightThrough,
-    /// The rate-distortion optimized symbols of the encoder, straight-through.
+    /// The same with the rate-distortion optimized symbols of the encoder.
     Optimized,
 }
 
@@ -185,10 +185,9 @@ impl<B: CodecBackend> Wpmr<B> {
         let z = self.entropy.analysis.forward(latents.clone(), t)?;
         let z = z.clamp(-HYPER_MAX as f32, HYPER_MAX as f32);
         let rounded_z = B::ste_round(z.clone());
-        let coded_z = match mode.rounding {
-            Rounding::Noise => z.clone() + noise(&z),
-            Rounding::StraightThrough | Rounding::Optimized => rounded_z.clone(),
-        };
+        // Always noise: the rate of rounded values pulls the prior into spikes at the integers, and the hyperlatents then
+        // grow without bound.
+        let coded_z = z.clone() + noise(&z);
         let hyper_bits = B::sum_per_picture(self.entropy.prior.bits(coded_z));
         let plane: Vec<i32> = t.iter().map(|&t| quality_plane(t)).collect();
         let features = self

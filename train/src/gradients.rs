@@ -5,6 +5,42 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
+/// Drops the gradients of parameters whose path starts with one of `prefixes`, so that they keep their values.
+pub fn freeze<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    gradients: &mut GradientsParams,
+    prefixes: &[String],
+) {
+    struct Drop<'a> {
+        gradients: &'a mut GradientsParams,
+        prefixes: &'a [String],
+        path: Vec<String>,
+    }
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Drop<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let name = self.path.join(".");
+            if self.prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+                let _ = self.gradients.remove::<B::InnerBackend, D>(param.id);
+            }
+        }
+    }
+    if !prefixes.is_empty() {
+        module.visit(&mut Drop {
+            gradients,
+            prefixes,
+            path: Vec::new(),
+        });
+    }
+}
+
 /// Scales all gradients so that their common Euclidean norm is at most `limit`; gives the norm before.
 ///
 /// Burn's own clipping by norm looks at each tensor alone.

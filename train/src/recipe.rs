@@ -94,6 +94,9 @@ pub struct Stage {
     /// Steps of linear warm-up.
     #[serde(default)]
     pub warmup: u64,
+    /// Parameters whose names start with one of these keep their values, for instance `analysis`.
+    #[serde(default)]
+    pub freeze: Vec<String>,
     /// `noise`, `straight-through` or `optimized`.
     pub rounding: StageRounding,
     /// `float` or `integer`.

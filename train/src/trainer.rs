@@ -16,7 +16,7 @@ use codec_image::models::wpmr::{Wpmr, WpmrConfig, export, quality};
 
 use crate::TrainError;
 use crate::checkpoint::{self, State};
-use crate::gradients::clip_by_global_norm;
+use crate::gradients::{clip_by_global_norm, freeze};
 use crate::log::{Event, MetricsFile, Observer, StepMetrics};
 use crate::parameters::Parameters;
 use crate::recipe::{Recipe, Stage};
@@ -364,6 +364,7 @@ where
     }
 
     let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
+    freeze(&model, &mut gradients, &stage.freeze);
     let norm = clip_by_global_norm(&model, &mut gradients, clip_norm);
     if !norm.is_finite() {
         return Err(TrainError::NotFinite {

@@ -43,7 +43,7 @@ fn quality_is_continuous() {
 #[test]
 fn wanted_sizes_are_hit_or_named() {
     let sandbox = sandbox();
-    sandbox.put_picture("a.png", &photo(200, 133));
+    sandbox.put_picture("a.png", &photo(384, 256));
     let run = |options: &str| {
         let run = sandbox
             .run(&format!("encode a.png -f --json {options}"))
@@ -65,9 +65,9 @@ fn wanted_sizes_are_hit_or_named() {
         );
         assert!(text.contains("quality"), "{text}");
     }
-    let wanted = 0.5 * 8.0 * most as f64 / (200.0 * 133.0);
+    let wanted = 0.5 * 8.0 * most as f64 / (384.0 * 256.0);
     let (size, reached, text) = run(&format!("--bpp {wanted}"));
-    let rate = 8.0 * size as f64 / (200.0 * 133.0);
+    let rate = 8.0 * size as f64 / (384.0 * 256.0);
     // The wanted rate is rounded down to whole bytes.
     assert!(
         reached && (0.979 * wanted..=wanted).contains(&rate),

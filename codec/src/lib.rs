@@ -17,7 +17,7 @@
 //! let decoded = Codec::for_file(&codec::header(&bytes)?, None, &device)?
 //!     .decode(&bytes, &Limits::default(), &mut |_, _| ())?;
 //! assert_eq!(decoded.picture.width, picture.width);
-//! # Ok::<(), codec::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Features

@@ -9,6 +9,7 @@ mod checkpoint;
 mod error;
 mod gradients;
 mod log;
+pub mod losses;
 mod parameters;
 mod recipe;
 mod trainer;

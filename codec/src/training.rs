@@ -3,9 +3,9 @@
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
-use codec_image::models::wpmr::export;
 pub use codec_train::{
-    Event, Observer, Outcome, Recipe, RunOptions, StepMetrics, TrainError, ValidationPoint,
+    BEST, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume, RunOptions, Sample, SampleData,
+    StepMetrics, TrainError, ValidationPoint, WEIGHTS,
 };
 
 use crate::device::{Device, Kind};
@@ -25,7 +25,7 @@ pub fn train(
     match &device.kind {
         Kind::Cpu => {
             let flex = burn::backend::flex::FlexDevice;
-            Ok(codec_train::train::<Autodiff<Flex>>(recipe, options, &flex, stop, observer)?.0)
+            codec_train::train::<Autodiff<Flex>>(recipe, options, &flex, stop, observer)
         }
         #[cfg(feature = "wgpu")]
         Kind::Wgpu {
@@ -47,52 +47,12 @@ pub fn train(
     }
 }
 
-/// What training a recipe's model costs, without running it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Plan {
-    /// Learned numbers.
-    pub parameters: usize,
-    /// Multiply-accumulates per pixel of encoding.
-    pub encode_macs: f64,
-    /// Multiply-accumulates per pixel of decoding.
-    pub decode_macs: f64,
-    /// Steps of all stages.
-    pub steps: u64,
-}
-
 /// Sizes up a recipe.
 ///
 /// # Errors
 /// [`TrainError::Recipe`].
 pub fn plan(recipe: &Recipe) -> Result<Plan, TrainError> {
-    use burn::module::Module;
-    let config = recipe.model_config()?;
-    let macs = config.macs();
-    let model = config.init::<Flex>(&burn::backend::flex::FlexDevice);
-    Ok(Plan {
-        parameters: model.num_params(),
-        encode_macs: macs.encode,
-        decode_macs: macs.decode,
-        steps: recipe.total_steps(),
-    })
-}
-
-/// A weights file of random parameters, for tests of everything around a model.
-///
-/// # Errors
-/// As [`plan`], and those of exporting.
-#[doc(hidden)]
-pub fn random_weights(recipe: &Recipe) -> Result<Vec<u8>, TrainError> {
-    use burn::tensor::backend::Backend;
-    let config = recipe.model_config()?;
-    let device = burn::backend::flex::FlexDevice;
-    Flex::seed(&device, recipe.seed);
-    Ok(export(
-        &config.init::<Flex>(&device),
-        &config,
-        &recipe.name,
-        "",
-    )?)
+    codec_train::plan::<Autodiff<Flex>>(recipe, &burn::backend::flex::FlexDevice)
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -100,17 +60,15 @@ mod gpu {
     use super::{Device, Outcome, TrainError};
     use crate::device::guard::guard;
 
-    pub(super) fn guarded<M>(
+    pub(super) fn guarded(
         device: &Device,
-        run: impl FnOnce() -> Result<(Outcome, M), TrainError>,
+        run: impl FnOnce() -> Result<Outcome, TrainError>,
     ) -> Result<Outcome, TrainError> {
         let mut result = None;
         guard(&device.choice().to_string(), || {
             result = Some(run());
             Ok(())
         })?;
-        result
-            .unwrap_or_else(|| Err(TrainError::Recipe("the run ended without a result".into())))
-            .map(|(o, _)| o)
+        result.unwrap_or_else(|| Err(TrainError::Recipe("the run ended without a result".into())))
     }
 }

@@ -1,138 +1,142 @@
 //! Checkpoints: everything that a run needs to go on exactly where it stood.
+//!
+//! A checkpoint is a folder `checkpoints/step-NNNNNNNN` that is written under a temporary name and renamed, so that it is
+//! there as a whole or not at all. `state.json` holds the digest of every other file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::record::{BinFileRecorder, FullPrecisionSettings, Record, Recorder};
-use burn::tensor::backend::Backend;
+use codec_core::Digest;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::parameters::{NamedTensor, Parameters};
+use crate::storage::{Storage, replace_folder};
 
 const STATE: &str = "state.json";
-const MODEL: &str = "model";
 /// Averaged parameters by name; also what `--init` reads.
 pub(crate) const AVERAGE: &str = "average.safetensors";
-const OPTIMIZER: &str = "optimizer";
 
-/// Counters of a run.
+/// Counters of a run. Randomness is a function of the seed and these, so there is no generator to save.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
     /// Steps done.
     pub step: u64,
+    /// Batches used. Checkpoints of version 0.1 do not have it: there it is `step`.
+    #[serde(default)]
+    pub batches: Option<u64>,
+    /// The best validation so far.
+    #[serde(default)]
+    pub best: Option<Best>,
     /// The resolved recipe.
     pub recipe: String,
+    /// Digests of the other files.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
+}
+
+/// The best validation of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Best {
+    /// Steps done then.
+    pub step: u64,
+    /// Its score; lower is better.
+    pub score: f64,
 }
 
 fn folder(run: &Path, step: u64) -> PathBuf {
     run.join("checkpoints").join(format!("step-{step:08}"))
 }
 
+/// Steps done of a checkpoint folder, by its name.
+fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
 /// All checkpoints of a run, oldest first.
 pub(crate) fn list(run: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(run.join("checkpoints"))
+    let mut found: Vec<(u64, PathBuf)> = fs::read_dir(run.join("checkpoints"))
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|n| n.to_string_lossy().starts_with("step-"))
-        })
-        .filter(|path| path.join(STATE).is_file())
+        .filter_map(|path| Some((step_of(&path)?, path)))
         .collect();
     found.sort();
-    found
+    found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Writes a checkpoint under a temporary name, renames it, and removes all but the last `keep`.
-///
-/// The model goes through Burn's recorder because the optimizer's state refers to its parameter ids.
-pub(crate) fn save<B: Backend, M: Record<B>, R: Record<B>>(
+/// Writes a checkpoint, and removes all but the newest `keep` and the best one.
+pub(crate) fn save(
+    storage: &dyn Storage,
     run: &Path,
-    state: &State,
-    model: M,
-    average: &Parameters,
-    optimizer: R,
+    mut state: State,
+    mut files: Vec<(&str, Vec<u8>)>,
     keep: usize,
 ) -> Result<(), TrainError> {
     let target = folder(run, state.step);
-    let partial = target.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial).map_err(TrainError::io(&partial))?;
-    }
-    fs::create_dir_all(&partial).map_err(TrainError::io(&partial))?;
-    let bad = |reason: String| TrainError::Checkpoint {
-        path: partial.clone(),
-        reason,
-    };
-    let recorder = BinFileRecorder::<FullPrecisionSettings>::default();
-    recorder
-        .record(model, partial.join(MODEL))
-        .map_err(|e| bad(e.to_string()))?;
-    recorder
-        .record(optimizer, partial.join(OPTIMIZER))
-        .map_err(|e| bad(e.to_string()))?;
-    write_parameters(&partial.join(AVERAGE), average)?;
-    let text = serde_json::to_string_pretty(state).map_err(|e| bad(e.to_string()))?;
-    fs::write(partial.join(STATE), text).map_err(TrainError::io(&partial))?;
-    if target.exists() {
-        fs::remove_dir_all(&target).map_err(TrainError::io(&target))?;
-    }
-    fs::rename(&partial, &target).map_err(TrainError::io(&target))?;
+    state.digests = files
+        .iter()
+        .map(|(name, bytes)| ((*name).to_owned(), Digest::of(bytes).to_string()))
+        .collect();
+    let text = serde_json::to_vec_pretty(&state).map_err(|e| TrainError::Checkpoint {
+        path: target.clone(),
+        reason: e.to_string(),
+    })?;
+    files.push((STATE, text));
+    replace_folder(storage, &target, &files)?;
     let all = list(run);
+    let best = state.best.map(|best| folder(run, best.step));
     for old in all.iter().take(all.len().saturating_sub(keep)) {
-        fs::remove_dir_all(old).map_err(TrainError::io(old))?;
+        if Some(old) != best.as_ref() {
+            fs::remove_dir_all(old).map_err(TrainError::io(old))?;
+        }
     }
     Ok(())
 }
 
-/// A checkpoint in memory.
-pub(crate) struct Loaded<M, R> {
-    pub state: State,
-    pub model: M,
-    pub average: Parameters,
-    pub optimizer: R,
-}
-
-/// Reads a checkpoint folder.
-pub(crate) fn load<B, BO, M, R>(
-    path: &Path,
-    device: &B::Device,
-    optimizer_device: &BO::Device,
-) -> Result<Loaded<M, R>, TrainError>
-where
-    B: Backend,
-    BO: Backend,
-    M: Record<B>,
-    R: Record<BO>,
-{
+/// Reads a checkpoint's state and checks all its files against their digests.
+pub(crate) fn verify(path: &Path) -> Result<State, TrainError> {
     let bad = |reason: String| TrainError::Checkpoint {
         path: path.to_path_buf(),
         reason,
     };
     let text = fs::read_to_string(path.join(STATE)).map_err(TrainError::io(path.join(STATE)))?;
     let state: State = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    let recorder = BinFileRecorder::<FullPrecisionSettings>::default();
-    let model = recorder
-        .load(path.join(MODEL), device)
-        .map_err(|e| bad(e.to_string()))?;
-    let optimizer = Recorder::<BO>::load(&recorder, path.join(OPTIMIZER), optimizer_device)
-        .map_err(|e| bad(e.to_string()))?;
-    Ok(Loaded {
-        state,
-        model,
-        average: read_parameters(&path.join(AVERAGE))?,
-        optimizer,
-    })
+    for (name, expected) in &state.digests {
+        let bytes = fs::read(path.join(name)).map_err(TrainError::io(path.join(name)))?;
+        if Digest::of(&bytes).to_string() != *expected {
+            return Err(bad(format!("{name} is damaged: its digest is wrong")));
+        }
+    }
+    Ok(state)
 }
 
-/// Writes parameters by name (safetensors).
-fn write_parameters(path: &Path, parameters: &Parameters) -> Result<(), TrainError> {
+/// Renames a checkpoint so that the run no longer sees it.
+pub(crate) fn set_aside(path: &Path, extension: &str) -> Result<(), TrainError> {
+    let to = path.with_extension(extension);
+    if to.exists() {
+        fs::remove_dir_all(&to).map_err(TrainError::io(&to))?;
+    }
+    fs::rename(path, &to).map_err(TrainError::io(path))
+}
+
+/// Sets aside the checkpoints of a run after `step`.
+pub(crate) fn set_aside_after(run: &Path, step: u64) -> Result<(), TrainError> {
+    for path in list(run) {
+        if step_of(&path).is_some_and(|s| s > step) {
+            set_aside(&path, "superseded")?;
+        }
+    }
+    Ok(())
+}
+
+/// Parameters by name (safetensors).
+pub(crate) fn parameter_file(parameters: &Parameters) -> Result<Vec<u8>, TrainError> {
     let bad = |e: &dyn std::fmt::Display| TrainError::Checkpoint {
-        path: path.to_path_buf(),
+        path: AVERAGE.into(),
         reason: e.to_string(),
     };
     let bytes: Vec<Vec<u8>> = parameters
@@ -145,8 +149,7 @@ fn write_parameters(path: &Path, parameters: &Parameters) -> Result<(), TrainErr
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(|e| bad(&e))?;
         views.push((tensor.name.clone(), view));
     }
-    let file = safetensors::serialize(views, None).map_err(|e| bad(&e))?;
-    fs::write(path, file).map_err(TrainError::io(path))
+    safetensors::serialize(views, None).map_err(|e| bad(&e))
 }
 
 /// Reads parameters by name.

@@ -17,6 +17,12 @@ pub enum TrainError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// The disk of the run folder is full.
+    #[error("{path}: the disk is full; the last checkpoint is kept, make room and resume")]
+    DiskFull {
+        /// The file that did not fit.
+        path: PathBuf,
+    },
     /// A checkpoint does not fit the recipe or is damaged.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {
@@ -25,25 +31,52 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The folder holds a run already.
+    #[error("{0} holds a run already; go on with --resume auto, or choose another folder")]
+    Exists(PathBuf),
     /// The training or validation data cannot be used.
     #[error(transparent)]
     Data(#[from] codec_datasets::DatasetError),
+    /// The threads that prepare batches have died.
+    #[error("the data workers stopped; the last checkpoint is kept")]
+    WorkersStopped,
     /// The model refused its input or parameters.
     #[error(transparent)]
     Model(#[from] codec_core::Error),
-    /// Loss or gradient is no longer a finite number.
-    #[error("step {step}: {what} is not finite; the last checkpoint is kept")]
+    /// The device cannot do what the recipe asks for.
+    #[error("compute = \"{asked}\" is not supported on {device}: {reason}")]
+    Compute {
+        /// The recipe's word.
+        asked: &'static str,
+        /// The device.
+        device: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Loss, gradient or parameters are no longer finite numbers.
+    #[error(
+        "step {step}: {what} is not finite, first in {layer}; the batch and a report are in {folder}, the last checkpoint is kept"
+    )]
     NotFinite {
-        /// The step.
+        /// Steps done before.
         step: u64,
-        /// Loss or gradient norm.
+        /// Loss, gradient or parameters.
         what: &'static str,
+        /// Term, layer or parameter that is to blame.
+        layer: String,
+        /// Where batch and report lie.
+        folder: PathBuf,
     },
 }
 
 impl TrainError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { path }
+            }
+            _ => Self::Io { path, source },
+        }
     }
 }

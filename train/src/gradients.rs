@@ -1,22 +1,77 @@
-//! Norm and clipping of the whole gradient.
+//! Between backward and update: frozen parameters, groups, norm and clipping of the whole gradient.
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-/// Drops the gradients of parameters whose path starts with one of `prefixes`, so that they keep their values.
-pub fn freeze<B: AutodiffBackend, M: AutodiffModule<B>>(
+use crate::TrainError;
+use crate::pattern;
+
+/// Exchanges gradients between the members of a run on several devices, between backward and update.
+pub trait Exchange<B: AutodiffBackend> {
+    /// Number of members.
+    fn members(&self) -> usize;
+
+    /// This member's number; member 0 writes files.
+    fn rank(&self) -> usize;
+
+    /// The mean over all members, the same for each of them.
+    ///
+    /// # Errors
+    /// [`TrainError`] when another member cannot be reached.
+    fn exchange<M: AutodiffModule<B>>(
+        &mut self,
+        module: &M,
+        gradients: GradientsParams,
+    ) -> Result<GradientsParams, TrainError>;
+
+    /// Whether any member has been asked to stop, so that all stop after the same step.
+    ///
+    /// # Errors
+    /// As [`Exchange::exchange`].
+    fn agree(&mut self, stop: bool) -> Result<bool, TrainError>;
+}
+
+/// One device.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+impl<B: AutodiffBackend> Exchange<B> for Alone {
+    fn members(&self) -> usize {
+        1
+    }
+
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn exchange<M: AutodiffModule<B>>(
+        &mut self,
+        _module: &M,
+        gradients: GradientsParams,
+    ) -> Result<GradientsParams, TrainError> {
+        Ok(gradients)
+    }
+
+    fn agree(&mut self, stop: bool) -> Result<bool, TrainError> {
+        Ok(stop)
+    }
+}
+
+/// Takes out the gradients of parameters whose names a pattern covers.
+pub fn split<B: AutodiffBackend, M: AutodiffModule<B>, S: AsRef<str>>(
     module: &M,
     gradients: &mut GradientsParams,
-    prefixes: &[String],
-) {
-    struct Drop<'a> {
-        gradients: &'a mut GradientsParams,
-        prefixes: &'a [String],
+    patterns: &[S],
+) -> GradientsParams {
+    struct Take<'a, S> {
+        from: &'a mut GradientsParams,
+        to: GradientsParams,
+        patterns: &'a [S],
         path: Vec<String>,
     }
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Drop<'_> {
+    impl<B: AutodiffBackend, S: AsRef<str>> ModuleVisitor<B> for Take<'_, S> {
         fn enter_module(&mut self, name: &str, _container: &str) {
             self.path.push(name.to_owned());
         }
@@ -26,22 +81,46 @@ pub fn freeze<B: AutodiffBackend, M: AutodiffModule<B>>(
         }
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let name = self.path.join(".");
-            if self.prefixes.iter().any(|prefix| name.starts_with(prefix)) {
-                let _ = self.gradients.remove::<B::InnerBackend, D>(param.id);
+            if pattern::any(self.patterns, &self.path.join("."))
+                && let Some(g) = self.from.remove::<B::InnerBackend, D>(param.id)
+            {
+                self.to.register(param.id, g);
             }
         }
     }
-    if !prefixes.is_empty() {
-        module.visit(&mut Drop {
-            gradients,
-            prefixes,
-            path: Vec::new(),
-        });
+    let mut take = Take {
+        from: gradients,
+        to: GradientsParams::new(),
+        patterns,
+        path: Vec::new(),
+    };
+    if !patterns.is_empty() {
+        module.visit(&mut take);
     }
+    take.to
 }
 
-/// Scales all gradients so that their common Euclidean norm is at most `limit`; gives the norm before.
+/// Multiplies all gradients.
+pub fn scale<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    gradients: &mut GradientsParams,
+    factor: f32,
+) {
+    struct Scale<'a> {
+        gradients: &'a mut GradientsParams,
+        factor: f32,
+    }
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if let Some(g) = self.gradients.remove::<B::InnerBackend, D>(param.id) {
+                self.gradients.register(param.id, g.mul_scalar(self.factor));
+            }
+        }
+    }
+    module.visit(&mut Scale { gradients, factor });
+}
+
+/// Scales all gradients so that their common Euclidean norm is at most `limit` (0 for no limit); gives the norm before.
 ///
 /// Burn's own clipping by norm looks at each tensor alone.
 pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
@@ -65,28 +144,14 @@ pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
             }
         }
     }
-    struct Scale<'a> {
-        gradients: &'a mut GradientsParams,
-        factor: f32,
-    }
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            if let Some(g) = self.gradients.remove::<B::InnerBackend, D>(param.id) {
-                self.gradients.register(param.id, g.mul_scalar(self.factor));
-            }
-        }
-    }
     let mut norm = Norm {
         gradients,
         squared: 0.0,
     };
     module.visit(&mut norm);
     let norm = norm.squared.sqrt() as f32;
-    if norm.is_finite() && norm > limit {
-        module.visit(&mut Scale {
-            gradients,
-            factor: limit / norm,
-        });
+    if limit > 0.0 && norm.is_finite() && norm > limit {
+        scale(module, gradients, limit / norm);
     }
     norm
 }

@@ -91,15 +91,6 @@ impl Parameters {
         if bad.is_empty() { Ok(new) } else { Err(bad) }
     }
 
-    /// Moves towards `other` by `1 - decay`.
-    pub fn average(&mut self, other: &Self, decay: f32) {
-        for (mine, theirs) in self.tensors.iter_mut().zip(&other.tensors) {
-            for (a, b) in mine.values.iter_mut().zip(&theirs.values) {
-                *a = decay * *a + (1.0 - decay) * b;
-            }
-        }
-    }
-
     /// Puts these values into a module; `None` when a size does not fit.
     pub fn apply<B: Backend, M: Module<B>>(&self, module: M) -> Option<M> {
         struct Put<'a> {

@@ -1,85 +1,32 @@
-//! The training loop.
+//! The training loop, the same for every family.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::module::{AutodiffModule, Module};
-use burn::optim::{AdamConfig, GradientsParams, Optimizer as _};
-use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::backend::CodecBackend;
-use codec_datasets::{CropConfig, CropSampler, ImageFolder, Prefetcher, SplitMix64};
-use codec_image::models::wpmr::{Wpmr, WpmrConfig, export, quality};
+use codec_datasets::SplitMix64;
 
 use crate::TrainError;
-use crate::checkpoint::{self, State};
-use crate::gradients::{clip_by_global_norm, freeze};
-use crate::log::{Event, MetricsFile, Observer, StepMetrics};
-use crate::parameters::Parameters;
-use crate::recipe::{Recipe, Stage};
-use crate::validate::validate;
+use crate::checkpoint::{self, Best, State};
+use crate::data::{Batches, HostBatch, Source};
+use crate::events::{Event, Metrics, MetricsFile, Observer, StepMetrics, ValidationPoint};
+use crate::fault::{self, Found};
+use crate::gradients::{Alone, Exchange};
+use crate::init;
+use crate::networks::Networks;
+use crate::options::{BEST, Outcome, Resume, RunOptions, WEIGHTS};
+use crate::recipe::{Optim, Recipe};
+use crate::step::{Mean, Regime, batch};
+use crate::storage::{Disk, replace};
+use crate::task::wpmr::WpmrTask;
+use crate::task::Task;
 
-/// Exported weights in the run folder, averaged, as of the newest checkpoint.
-pub const WEIGHTS: &str = "weights.safetensors";
 /// Steps between reports.
 const REPORT_EVERY: u64 = 20;
-/// Checkpoints kept.
-const KEEP: usize = 2;
-/// The loss of a picture is divided by `lambda` to this power (over a reference): costs grow by about that law over the
-/// quality range, and every quality should count alike.
-const BALANCE_POWER: f64 = 0.45;
-const BALANCE_LAMBDA: f64 = 0.02;
-
-/// How a run is started.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// Run folder.
-    pub out: PathBuf,
-    /// Go on from the newest checkpoint there.
-    pub resume: bool,
-    /// Averaged parameters (a checkpoint's `average.safetensors`) to start from instead of random ones. Layers that the
-    /// file lacks start afresh; layers that have got more inputs start as if they had not.
-    pub init: Option<PathBuf>,
-    /// Stop after this step, checkpointed.
-    pub max_steps: Option<u64>,
-    /// Batches prepared ahead.
-    pub prefetch: usize,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done.
-    Finished,
-    /// `max_steps` was reached.
-    Paused,
-    /// The stop flag was raised; a checkpoint was written.
-    Interrupted,
-}
-
-/// Qualities of a batch: one from each of `n` equal parts of `0..=1`, in random order, a pure function of seed and step.
-fn sample_qualities(seed: u64, step: u64, n: usize) -> Vec<f32> {
-    let mut rng = SplitMix64::keyed(&[seed, step, 0x71]);
-    let mut t: Vec<f32> = (0..n).map(|i| (i as f32 + rng.unit()) / n as f32).collect();
-    for i in (1..n).rev() {
-        t.swap(i, rng.below(i as u64 + 1) as usize);
-    }
-    t
-}
-
-#[derive(Default)]
-struct Sums {
-    steps: f64,
-    loss: f64,
-    bpp: f64,
-    hyper_bpp: f64,
-    psnr: f64,
-    norm: f64,
-    crops: f64,
-}
 
 /// Runs a recipe; the newest checkpoint in the run folder holds the averaged weights afterwards.
 ///
@@ -90,299 +37,505 @@ struct Sums {
 pub fn train<B>(
     recipe: &Recipe,
     options: &RunOptions,
-    device: &<B as burn::tensor::backend::BackendTypes>::Device,
+    device: &<B as BackendTypes>::Device,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
-) -> Result<(Outcome, Wpmr<B::InnerBackend>), TrainError>
+) -> Result<Outcome, TrainError>
 where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    let config = recipe.model_config()?;
-    fs::create_dir_all(&options.out).map_err(TrainError::io(&options.out))?;
-    let resolved = toml::to_string(recipe).map_err(|e| TrainError::Recipe(e.to_string()))?;
-    let existing = checkpoint::list(&options.out);
-    if !existing.is_empty() && !options.resume {
-        return Err(TrainError::Recipe(format!(
-            "{} holds a run already; resume it",
-            options.out.display()
-        )));
+    train_with::<B, _>(recipe, options, device, stop, observer, &mut Alone)
+}
+
+/// As [`train`], as one of several members that exchange gradients. Every member does the same updates; member 0 writes.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train_with<B, E>(
+    recipe: &Recipe,
+    options: &RunOptions,
+    device: &<B as BackendTypes>::Device,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+    exchange: &mut E,
+) -> Result<Outcome, TrainError>
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+    E: Exchange<B>,
+{
+    match recipe.family.as_str() {
+        "wpmr" => {
+            let task = WpmrTask::new(recipe)?;
+            Trainer::<B, _>::start(task, recipe, options, device, observer, exchange)?
+                .run(stop, exchange)
+        }
+        other => Err(crate::family::unknown_family(other)),
     }
-    fs::write(options.out.join("recipe.toml"), &resolved).map_err(TrainError::io(&options.out))?;
-    let mut log = MetricsFile::append(&options.out.join("metrics.jsonl"))?;
-    let mut report = |event: Event| -> Result<(), TrainError> {
-        observer.event(&event);
-        log.write(&event)
-    };
+}
 
-    B::seed(device, recipe.seed);
-    let mut model = config.init::<B>(device);
-    let o = &recipe.optimizer;
-    let mut optimizer = AdamConfig::new()
-        .with_beta_1(o.beta_1)
-        .with_beta_2(o.beta_2)
-        .init::<B, Wpmr<B>>();
-    let mut average = Parameters::of(&model);
-    let mut step = 0;
-    if let Some(newest) = existing.last() {
-        let loaded = checkpoint::load::<B, B, _, _>(newest, device, device)?;
-        model = model.load_record(loaded.model);
-        optimizer = optimizer.load_record(loaded.optimizer);
-        average
-            .grow_from(&loaded.average)
-            .map_err(|bad| TrainError::Checkpoint {
-                path: newest.clone(),
-                reason: format!("tensors of other shapes: {}", bad.join(", ")),
-            })?;
-        step = loaded.state.step;
-    } else if let Some(path) = &options.init {
-        let source = checkpoint::read_parameters(path)?;
-        let new = average
-            .grow_from(&source)
-            .map_err(|bad| TrainError::Checkpoint {
-                path: path.clone(),
-                reason: format!("tensors of other shapes: {}", bad.join(", ")),
-            })?;
-        tracing::info!("new tensors: {}", new.join(", "));
-        model = average.apply(model).ok_or_else(|| TrainError::Checkpoint {
-            path: path.clone(),
-            reason: "the parameters do not fit the model".into(),
-        })?;
+/// Sums since the last report.
+#[derive(Default)]
+struct Sums {
+    steps: f64,
+    loss: f64,
+    metrics: Metrics,
+    terms: Metrics,
+    norm: f64,
+    amount: f64,
+}
+
+fn add(sum: &mut Metrics, values: &Metrics, share: f64) {
+    for (name, value) in values {
+        *sum.entry(name.clone()).or_default() += share * value;
     }
+}
 
-    let training = Arc::new(ImageFolder::open(&recipe.data.train)?);
-    let held_out = Arc::new(ImageFolder::open(&recipe.data.validation)?);
-    report(Event::Start {
-        step,
-        total: recipe.total_steps(),
-        pictures: training.len(),
-        skipped: training.skipped().len(),
-        parameters: model.num_params(),
-    })?;
+fn mean(sum: &Metrics, n: f64) -> Metrics {
+    sum.iter().map(|(name, v)| (name.clone(), v / n)).collect()
+}
 
-    let save = |step: u64, model: &Wpmr<B>, average: &Parameters, record| {
-        let state = State {
-            step,
-            recipe: resolved.clone(),
-        };
-        checkpoint::save::<B, _, _>(
-            &options.out,
-            &state,
-            model.clone().into_record(),
-            average,
-            record,
-            KEEP,
-        )
-    };
+struct Trainer<'a, B, T>
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+    T: Task<B>,
+{
+    task: T,
+    recipe: &'a Recipe,
+    resolved: String,
+    options: &'a RunOptions,
+    device: &'a <B as BackendTypes>::Device,
+    observer: &'a mut dyn Observer,
+    /// Only of the member that writes.
+    log: Option<MetricsFile>,
+    source: Source,
+    networks: Networks<B, T>,
+    step: u64,
+    batches: u64,
+    best: Option<Best>,
+    /// The newest batch with its qualities, for the report of a fault.
+    newest: Option<(HostBatch, Vec<f32>)>,
+}
 
-    let mut outcome = Outcome::Finished;
-    if options.max_steps.is_some_and(|max| step >= max) {
-        let averaged = averaged::<B>(&average, &model, &options.out)?;
-        write_weights(&options.out, &averaged, &config, &recipe.name, &resolved)?;
-        return Ok((Outcome::Paused, averaged));
-    }
-    'stages: while let Some((index, first)) = recipe.stage_at(step) {
-        let Some(stage) = recipe.stages.get(index) else {
-            break;
-        };
-        let crops = CropConfig {
-            size: stage.patch,
-            batch: stage.batch,
-            seed: recipe.seed,
-            flips: true,
-            transpose: true,
-            rescale: recipe.data.rescale,
-            weight_by_area: true,
-        };
-        let sampler = Arc::new(CropSampler::new(training.clone(), crops)?);
-        let mut batches = Prefetcher::spawn(sampler, step, recipe.data.workers, options.prefetch)?;
-        let mut sums = Sums::default();
-        let mut since = Instant::now();
-        for within in first..stage.steps {
-            let Some(batch) = batches.next() else {
-                return Err(TrainError::Recipe("the data workers stopped".into()));
-            };
-            let t = sample_qualities(recipe.seed, step, stage.batch);
-            B::seed(device, SplitMix64::keyed(&[recipe.seed, step]).next_u64());
-            let pixels = TensorData::new(batch.data, [stage.batch, 3, stage.patch, stage.patch]);
-            let pixels = Tensor::<B, 4>::from_data(pixels, device);
-            let lr = stage.learning_rate(within);
-            (model, optimizer) = advance(
-                &config,
-                stage,
-                o.clip_norm,
-                step,
-                model,
-                optimizer,
-                pixels,
-                &t,
-                lr,
-                &mut sums,
-            )?;
-            let warm = 1.0 - 10.0 / (step as f32 + 20.0);
-            average.average(&Parameters::of(&model), o.ema.min(warm));
-            step += 1;
+impl<'a, B, T> Trainer<'a, B, T>
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+    T: Task<B>,
+{
+    fn start<E: Exchange<B>>(
+        task: T,
+        recipe: &'a Recipe,
+        options: &'a RunOptions,
+        device: &'a <B as BackendTypes>::Device,
+        observer: &'a mut dyn Observer,
+        exchange: &E,
+    ) -> Result<Self, TrainError> {
+        let leads = exchange.rank() == 0;
+        let out = &options.out;
+        let resolved = recipe.to_toml()?;
+        let candidates = candidates(options)?;
+        fs::create_dir_all(out).map_err(TrainError::io(out))?;
+        let source = Source::open(&recipe.data)?;
 
-            if step % REPORT_EVERY == 0 {
-                let n = sums.steps.max(1.0);
-                report(Event::Step(StepMetrics {
-                    step,
-                    stage: stage.name.clone(),
-                    loss: sums.loss / n,
-                    bpp: sums.bpp / n,
-                    hyper_bpp: sums.hyper_bpp / n,
-                    psnr: sums.psnr / n,
-                    gradient_norm: sums.norm / n,
-                    lr,
-                    crops_per_second: sums.crops / since.elapsed().as_secs_f64().max(1e-9),
-                    waiting: batches.waited(),
-                }))?;
-                sums = Sums::default();
-                since = Instant::now();
-            }
-            let last = step == recipe.total_steps();
-            let stopped = stop.load(Ordering::Relaxed);
-            let paused = options.max_steps.is_some_and(|max| step >= max);
-            if step % recipe.validation.every == 0 || last {
-                let averaged = averaged::<B>(&average, &model, &options.out)?;
-                let v = &recipe.validation;
-                let points = validate(
-                    &averaged,
-                    &config,
-                    &held_out,
-                    v.pictures,
-                    &v.qualities,
-                    stage.mode().precision,
-                    device,
-                )?;
-                let log_cost =
-                    points.iter().map(|p| p.cost.ln()).sum::<f64>() / points.len().max(1) as f64;
-                report(Event::Validation {
-                    step,
-                    log_cost,
-                    points,
-                })?;
-                since = Instant::now();
-                sums = Sums::default();
-            }
-            if step % recipe.validation.checkpoint_every == 0 || last || stopped || paused {
-                save(step, &model, &average, optimizer.to_record())?;
-                let averaged = averaged::<B>(&average, &model, &options.out)?;
-                write_weights(&options.out, &averaged, &config, &recipe.name, &resolved)?;
-                report(Event::Checkpoint { step })?;
-            }
-            if (stopped || paused) && !last {
-                outcome = if stopped {
-                    Outcome::Interrupted
-                } else {
-                    Outcome::Paused
-                };
-                break 'stages;
+        let mut warnings = Vec::new();
+        let mut restored = None;
+        for path in candidates.iter().rev() {
+            match restore::<B, T>(&task, recipe, path, device) {
+                Ok(found) => {
+                    restored = Some(found);
+                    break;
+                }
+                Err(error @ (TrainError::Checkpoint { .. } | TrainError::Io { .. }))
+                    if candidates.len() > 1 =>
+                {
+                    warnings.push(format!("{error}; going back to the checkpoint before"));
+                    if leads && path.starts_with(out) {
+                        checkpoint::set_aside(path, "damaged")?;
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
+        if restored.is_none() && !candidates.is_empty() {
+            return Err(TrainError::Checkpoint {
+                path: out.clone(),
+                reason: "all checkpoints are damaged".into(),
+            });
+        }
+        let (networks, step, batches, best) = match restored {
+            Some((networks, state)) => {
+                if leads {
+                    checkpoint::set_aside_after(out, state.step)?;
+                }
+                if state.recipe != resolved {
+                    warnings.push("the recipe differs from that of the checkpoint".into());
+                }
+                (networks, state.step, state.batches.unwrap_or(state.step), state.best)
+            }
+            None => {
+                let optim = optim_at(recipe, 0)?;
+                B::seed(device, recipe.seed);
+                let mut networks = Networks::new(&task, &optim, device);
+                if let Some(path) = &options.init {
+                    let source = init::read(path)?;
+                    let (started, new) = networks.start_from(path, &source)?;
+                    networks = started;
+                    if !new.is_empty() {
+                        warnings.push(format!("tensors that start afresh: {}", new.join(", ")));
+                    }
+                }
+                (networks, 0, 0, None)
+            }
+        };
+        let log = if leads {
+            let path = out.join("recipe.toml");
+            replace(&Disk, &path, resolved.as_bytes())?;
+            Some(MetricsFile::resume(&out.join("metrics.jsonl"), step)?)
+        } else {
+            None
+        };
+        let mut trainer = Self {
+            task,
+            recipe,
+            resolved,
+            options,
+            device,
+            observer,
+            log,
+            source,
+            networks,
+            step,
+            batches,
+            best,
+            newest: None,
+        };
+        for message in warnings {
+            trainer.report(Event::Warning { message })?;
+        }
+        trainer.report(Event::Start {
+            step,
+            total: recipe.total_steps(),
+            files: trainer.source.files(),
+            skipped: trainer.source.skipped(),
+            parameters: trainer.networks.model.num_params(),
+        })?;
+        Ok(trainer)
     }
-    let averaged = averaged::<B>(&average, &model, &options.out)?;
-    Ok((outcome, averaged))
+
+    fn report(&mut self, event: Event) -> Result<(), TrainError> {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        self.observer.event(&event);
+        log.write(&event)
+    }
+
+    fn run<E: Exchange<B>>(
+        mut self,
+        stop: &AtomicBool,
+        exchange: &mut E,
+    ) -> Result<Outcome, TrainError> {
+        let mut outcome = Outcome::Finished;
+        let paused = |step| self.options.max_steps.is_some_and(|max| step >= max);
+        if paused(self.step) || self.recipe.stage_at(self.step).is_none() {
+            // A run that was killed between its last checkpoint and the export still gets its weights.
+            self.write_weights(WEIGHTS)?;
+            let done = self.recipe.stage_at(self.step).is_none();
+            return Ok(if done { outcome } else { Outcome::Paused });
+        }
+        'stages: while let Some((index, first)) = self.recipe.stage_at(self.step) {
+            let Some(stage) = self.recipe.stages.get(index) else {
+                break;
+            };
+            let regime = Regime {
+                stage: stage.clone(),
+                optim: self.recipe.optim_in(stage)?,
+            };
+            self.networks = self.networks.reconfigure(&regime.optim);
+            let mut batches = self.source.batches(
+                stage,
+                self.recipe.seed,
+                self.batches,
+                self.options.prefetch,
+            )?;
+            let mut sums = Sums::default();
+            let mut since = Instant::now();
+            for within in first..stage.steps {
+                let lr = regime.optim.learning_rate(within, stage.steps);
+                self = self.advance(&regime, lr, &mut batches, &mut sums, exchange)?;
+                if self.step % REPORT_EVERY == 0 {
+                    self.report_step(&regime, lr, &sums, since, &batches)?;
+                    sums = Sums::default();
+                    since = Instant::now();
+                }
+                let last = self.step == self.recipe.total_steps();
+                let stopped = exchange.agree(stop.load(Ordering::Relaxed))?;
+                let mut improved = false;
+                if self.step % self.recipe.validation.every == 0 || last {
+                    improved = self.validate(&regime)?;
+                    since = Instant::now();
+                    sums = Sums::default();
+                }
+                let paused = self.options.max_steps.is_some_and(|max| self.step >= max);
+                let due = self.step % self.recipe.checkpoints.every == 0;
+                if due || improved || last || stopped || paused {
+                    if let Some(found) = Found::in_parameters(&self.networks.average) {
+                        return Err(self.fault(&found, lr, &regime));
+                    }
+                    self.save(improved)?;
+                }
+                if (stopped || paused) && !last {
+                    outcome = if stopped {
+                        Outcome::Interrupted
+                    } else {
+                        Outcome::Paused
+                    };
+                    break 'stages;
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// One step.
+    fn advance<E: Exchange<B>>(
+        mut self,
+        regime: &Regime,
+        lr: f64,
+        batches: &mut Batches,
+        sums: &mut Sums,
+        exchange: &mut E,
+    ) -> Result<Self, TrainError> {
+        let (rank, members) = (exchange.rank(), exchange.members());
+        let seed = self.recipe.seed;
+        let count = regime.optim.accumulate;
+        let share = 1.0 / count as f64;
+        let mut gradients = Mean::new();
+        for _ in 0..count {
+            let host = batches.next()?;
+            let (index, all) = (host.index, host.count());
+            let host = host.part(rank, members)?;
+            let t: Vec<f32> = self
+                .recipe
+                .quality
+                .draw(seed, index, all)
+                .into_iter()
+                .skip(rank * host.count())
+                .take(host.count())
+                .collect();
+            let mut key = vec![seed, index];
+            if rank > 0 {
+                key.push(rank as u64);
+            }
+            B::seed(self.device, SplitMix64::keyed(&key).next_u64());
+            let input = host.to_device::<B>(self.device);
+            let model = &self.networks.model;
+            let result = batch(&self.task, model, &input, &t, &regime.stage, self.device)?;
+            let amount = host.amount() * members as f64;
+            self.newest = Some((host, t));
+            if !result.not_finite.is_empty() {
+                let found = Found::in_loss::<B, _>(model, result.not_finite);
+                return Err(self.fault(&found, lr, regime));
+            }
+            gradients.add::<B>(model, result.gradients);
+            sums.loss += share * result.loss;
+            add(&mut sums.metrics, &result.metrics, share);
+            add(&mut sums.terms, &result.terms, share);
+            sums.amount += amount;
+            self.batches = index + 1;
+        }
+        let prepared = self.networks.prepare(
+            gradients.take::<B>(&self.networks.model),
+            &regime.stage.freeze,
+            self.task.parts().auxiliary,
+            &regime.optim,
+            exchange,
+        )?;
+        if !prepared.norm.is_finite() {
+            let found = Found::in_gradient::<B, _>(&self.networks.model, &prepared);
+            return Err(self.fault(&found, lr, regime));
+        }
+        sums.norm += f64::from(prepared.norm);
+        let warm = 1.0 - 10.0 / (self.step as f32 + 20.0);
+        let decay = self.recipe.ema.decay.min(warm);
+        self.networks = self.networks.update(prepared, lr, &regime.optim, decay);
+        sums.steps += 1.0;
+        self.step += 1;
+        Ok(self)
+    }
+
+    fn report_step(
+        &mut self,
+        regime: &Regime,
+        lr: f64,
+        sums: &Sums,
+        since: Instant,
+        batches: &Batches,
+    ) -> Result<(), TrainError> {
+        let n = sums.steps.max(1.0);
+        self.report(Event::Step(StepMetrics {
+            step: self.step,
+            stage: regime.stage.name.clone(),
+            loss: sums.loss / n,
+            metrics: mean(&sums.metrics, n),
+            terms: mean(&sums.terms, n),
+            gradient_norm: sums.norm / n,
+            lr,
+            crops_per_second: sums.amount / since.elapsed().as_secs_f64().max(1e-9),
+            waiting: batches.waited(),
+        }))
+    }
+
+    /// Validates the average; tells whether it is better than ever.
+    fn validate(&mut self, regime: &Regime) -> Result<bool, TrainError> {
+        let v = &self.recipe.validation;
+        let mut points = Vec::with_capacity(v.qualities.len());
+        let mut samples = Vec::new();
+        for &quality in &v.qualities {
+            let mut sums = Metrics::new();
+            let mut count = 0usize;
+            for item in self.source.held_out(v.pictures) {
+                let evaluated = self.task.evaluate(
+                    &self.networks.average,
+                    &item,
+                    quality / 100.0,
+                    &regime.stage,
+                    count == 0,
+                    self.device,
+                )?;
+                let Some(evaluated) = evaluated else {
+                    continue;
+                };
+                add(&mut sums, &evaluated.metrics, 1.0);
+                samples.extend(evaluated.sample);
+                count += 1;
+            }
+            points.push(ValidationPoint {
+                quality,
+                metrics: mean(&sums, count.max(1) as f64),
+            });
+        }
+        let costs = points.iter().filter_map(|p| p.get("cost"));
+        let score = costs.map(f64::ln).sum::<f64>() / points.len().max(1) as f64;
+        let step = self.step;
+        let best = score.is_finite() && self.best.is_none_or(|best| score < best.score);
+        if best {
+            self.best = Some(Best { step, score });
+        }
+        self.report(Event::Validation {
+            step,
+            score,
+            best,
+            points,
+            samples,
+        })?;
+        Ok(best && self.recipe.checkpoints.keep_best)
+    }
+
+    /// Writes a checkpoint and the weights.
+    fn save(&mut self, best: bool) -> Result<(), TrainError> {
+        if self.log.is_none() {
+            return Ok(());
+        }
+        let state = State {
+            step: self.step,
+            batches: Some(self.batches),
+            best: self.best.filter(|_| self.recipe.checkpoints.keep_best),
+            recipe: self.resolved.clone(),
+            digests: Default::default(),
+        };
+        let keep = self.recipe.checkpoints.keep;
+        checkpoint::save(&Disk, &self.options.out, state, self.networks.files()?, keep)?;
+        self.write_weights(WEIGHTS)?;
+        if best {
+            self.write_weights(BEST)?;
+        }
+        self.report(Event::Checkpoint { step: self.step })
+    }
+
+    /// Exports the average.
+    fn write_weights(&self, name: &str) -> Result<(), TrainError> {
+        if self.log.is_none() {
+            return Ok(());
+        }
+        let average = &self.networks.average;
+        let bytes = self.task.export(average, &self.recipe.name, &self.resolved)?;
+        replace(&Disk, &self.options.out.join(name), &bytes)
+    }
+
+    /// Saves what is known about a fault and makes the error of it.
+    fn fault(&mut self, found: &Found, lr: f64, regime: &Regime) -> TrainError {
+        let folder = self.options.out.join("fault");
+        let error = TrainError::NotFinite {
+            step: self.step,
+            what: found.what,
+            layer: found.layer(),
+            folder: folder.clone(),
+        };
+        let report = fault::Report {
+            step: self.step,
+            stage: &regime.stage.name,
+            lr,
+            batch: self.newest.as_ref().map(|(batch, _)| batch.index),
+            qualities: self.newest.as_ref().map_or(&[], |(_, t)| t),
+            found,
+            message: error.to_string(),
+        };
+        if let Err(why) = fault::write(&folder, &report, self.newest.as_ref().map(|(batch, _)| batch)) {
+            tracing::error!("the report of a fault cannot be written: {why}");
+        }
+        // The log must not hide the fault.
+        let _ = self.report(Event::Fault {
+            step: self.step,
+            message: error.to_string(),
+            folder,
+        });
+        error
+    }
 }
 
-fn averaged<B>(
-    average: &Parameters,
-    model: &Wpmr<B>,
-    run: &Path,
-) -> Result<Wpmr<B::InnerBackend>, TrainError>
+/// Optimizer of the stage of a step.
+fn optim_at(recipe: &Recipe, step: u64) -> Result<Optim, TrainError> {
+    let index = recipe.stage_at(step).map(|(index, _)| index);
+    let stage = index.map_or(recipe.stages.last(), |index| recipe.stages.get(index));
+    match stage {
+        Some(stage) => recipe.optim_in(stage),
+        None => Err(TrainError::Recipe("no stages".into())),
+    }
+}
+
+/// Checkpoints to try, the last first.
+fn candidates(options: &RunOptions) -> Result<Vec<PathBuf>, TrainError> {
+    let here = checkpoint::list(&options.out);
+    match &options.resume {
+        Resume::No if here.is_empty() => Ok(Vec::new()),
+        Resume::No => Err(TrainError::Exists(options.out.clone())),
+        Resume::Auto => Ok(here),
+        Resume::From(path) => {
+            let listed = checkpoint::list(path);
+            Ok(if listed.is_empty() { vec![path.clone()] } else { listed })
+        }
+    }
+}
+
+fn restore<B, T>(
+    task: &T,
+    recipe: &Recipe,
+    path: &Path,
+    device: &<B as BackendTypes>::Device,
+) -> Result<(Networks<B, T>, State), TrainError>
 where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
+    T: Task<B>,
 {
-    average
-        .apply(model.valid())
-        .ok_or_else(|| TrainError::Checkpoint {
-            path: run.to_path_buf(),
-            reason: "the averaged weights do not fit the model".into(),
-        })
-}
-
-/// Writes the exported weights under a temporary name and renames them.
-fn write_weights<B: CodecBackend>(
-    run: &Path,
-    model: &Wpmr<B>,
-    config: &WpmrConfig,
-    name: &str,
-    recipe: &str,
-) -> Result<(), TrainError> {
-    let path = run.join(WEIGHTS);
-    let partial = path.with_extension("partial");
-    let bytes = export(model, config, name, recipe)?;
-    fs::write(&partial, bytes).map_err(TrainError::io(&partial))?;
-    fs::rename(&partial, &path).map_err(TrainError::io(&path))
-}
-
-/// One step: forward, backward, clipping, update.
-#[allow(clippy::too_many_arguments)] // one call site; a struct would only rename the arguments
-fn advance<B, O>(
-    config: &WpmrConfig,
-    stage: &Stage,
-    clip_norm: f32,
-    step: u64,
-    model: Wpmr<B>,
-    mut optimizer: O,
-    pixels: Tensor<B, 4>,
-    t: &[f32],
-    lr: f64,
-    sums: &mut Sums,
-) -> Result<(Wpmr<B>, O), TrainError>
-where
-    B: AutodiffBackend + CodecBackend,
-    O: burn::optim::Optimizer<Wpmr<B>, B>,
-{
-    let n = t.len();
-    let device = pixels.device();
-    let area = (stage.patch * stage.patch) as f32;
-    let lambdas: Vec<f64> = t.iter().map(|&t| quality::lambda(config, t)).collect();
-    let weights: Vec<f32> = lambdas
-        .iter()
-        .map(|l| ((BALANCE_LAMBDA / l).powf(BALANCE_POWER) / n as f64) as f32)
-        .collect();
-    let lambdas: Vec<f32> = lambdas.iter().map(|&l| l as f32).collect();
-    let vector =
-        |values: Vec<f32>| Tensor::<B, 1>::from_data(TensorData::new(values, [n]), &device);
-
-    let losses = model.forward(config, pixels, t, stage.mode())?;
-    let rate = (losses.latent_bits + losses.hyper_bits.clone()).div_scalar(area);
-    let cost = (rate.clone() + losses.mse.clone() * vector(lambdas)) * vector(weights);
-    let loss = cost.sum();
-    let values = |x: Tensor<B, 1>| -> Vec<f32> {
-        x.into_data()
-            .convert::<f32>()
-            .into_vec()
-            .unwrap_or_default()
-    };
-    let (rate, hyper, mse) = (values(rate), values(losses.hyper_bits), values(losses.mse));
-    let loss_value = f64::from(values(loss.clone()).first().copied().unwrap_or(f32::NAN));
-    if !loss_value.is_finite() {
-        return Err(TrainError::NotFinite { step, what: "loss" });
-    }
-
-    let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
-    freeze(&model, &mut gradients, &stage.freeze);
-    let norm = clip_by_global_norm(&model, &mut gradients, clip_norm);
-    if !norm.is_finite() {
-        return Err(TrainError::NotFinite {
-            step,
-            what: "gradient norm",
-        });
-    }
-    let model = optimizer.step(lr, model, gradients);
-
-    let mean = |values: &[f32], f: &dyn Fn(f32) -> f64| {
-        values.iter().map(|&v| f(v)).sum::<f64>() / n as f64
-    };
-    sums.steps += 1.0;
-    sums.loss += loss_value;
-    sums.bpp += mean(&rate, &f64::from);
-    sums.hyper_bpp += mean(&hyper, &|v| f64::from(v / area));
-    sums.psnr += mean(&mse, &|v| 10.0 * (65025.0 / f64::from(v).max(1e-9)).log10());
-    sums.norm += f64::from(norm);
-    sums.crops += n as f64;
-    Ok((model, optimizer))
+    let state = checkpoint::verify(path)?;
+    // The optimizer whose state lies there is that of the last step done.
+    let optim = optim_at(recipe, state.step.saturating_sub(1))?;
+    B::seed(device, recipe.seed);
+    let networks = Networks::new(task, &optim, device).load(path, device)?;
+    Ok((networks, state))
 }

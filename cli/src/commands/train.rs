@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
-use codec::training::{Event, Observer, Outcome, Recipe, RunOptions, plan};
+use clap::Args;
+use codec::training::{Event, Observer, Outcome, Recipe, Resume, RunOptions, ValidationPoint, plan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::DeviceArgs;
@@ -27,10 +27,10 @@ pub struct TrainArgs {
     /// Run folder for checkpoints, metrics.jsonl and weights.safetensors
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Go on from the newest checkpoint in the run folder, or start there
-    #[arg(long, value_name = "WHICH")]
+    /// Go on: auto for the newest checkpoint in the run folder, or a checkpoint
+    #[arg(long, value_name = "auto|PATH", value_parser = parse_resume)]
     pub resume: Option<Resume>,
-    /// Start from a checkpoint's average.safetensors; new layers start afresh
+    /// Start from a weights file or a checkpoint; new layers start afresh
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
     /// Change an entry of the recipe, for instance stages.0.lr=1e-4; repeatable
@@ -56,11 +56,11 @@ pub struct TrainArgs {
     pub device: DeviceArgs,
 }
 
-/// Which checkpoint to go on from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Resume {
-    /// The newest one.
-    Auto,
+fn parse_resume(text: &str) -> Result<Resume, String> {
+    Ok(match text {
+        "auto" => Resume::Auto,
+        path => Resume::From(path.into()),
+    })
 }
 
 /// Runs the command.
@@ -84,7 +84,7 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
     let device = args.device.open()?;
     let options = RunOptions {
         out: args.out.clone(),
-        resume: args.resume.is_some(),
+        resume: args.resume.clone().unwrap_or(Resume::No),
         init: args.init.clone(),
         max_steps: args.max_steps,
         prefetch: PREFETCH,
@@ -117,8 +117,8 @@ fn dry_run(recipe: &Recipe, json: bool) -> anyhow::Result<Status> {
             "schema": "codec.train-plan/1",
             "name": recipe.name,
             "parameters": plan.parameters,
-            "encode_macs_per_pixel": plan.encode_macs,
-            "decode_macs_per_pixel": plan.decode_macs,
+            "encode_macs_per_pixel": plan.macs.encode,
+            "decode_macs_per_pixel": plan.macs.decode,
             "steps": plan.steps,
         }))?;
     } else {
@@ -126,8 +126,8 @@ fn dry_run(recipe: &Recipe, json: bool) -> anyhow::Result<Status> {
             "{}: {} parameters, {:.1} kMAC/pixel encoding, {:.1} decoding, {} steps in {} stages\n",
             recipe.name,
             plan.parameters,
-            plan.encode_macs / 1e3,
-            plan.decode_macs / 1e3,
+            plan.macs.encode / 1e3,
+            plan.macs.decode / 1e3,
             plan.steps,
             recipe.stages.len(),
         ))?;
@@ -182,21 +182,22 @@ impl Observer for Watch<'_> {
             Event::Start {
                 step,
                 total,
-                pictures,
+                files,
                 skipped,
                 parameters,
             } => {
                 self.line(&format!(
-                    "{parameters} parameters, {pictures} pictures ({skipped} skipped), step {step} of {total}"
+                    "{parameters} parameters, {files} files ({skipped} skipped), step {step} of {total}"
                 ));
             }
             Event::Step(m) => {
+                let figure = |name| m.metrics.get(name).copied().unwrap_or(f64::NAN);
                 let text = format!(
                     "{}  loss {:.4}  {:.3} bpp  {:.2} dB  {:.1} crops/s  waiting {:.0}%",
                     m.stage,
                     m.loss,
-                    m.bpp,
-                    m.psnr,
+                    figure("bpp"),
+                    figure("psnr"),
                     m.crops_per_second,
                     100.0 * m.waiting
                 );
@@ -210,19 +211,29 @@ impl Observer for Watch<'_> {
             }
             Event::Validation {
                 step,
-                log_cost,
+                score,
+                best,
                 points,
+                ..
             } => {
+                let figure = |p: &ValidationPoint, name| p.get(name).unwrap_or(f64::NAN);
                 let points: Vec<String> = points
                     .iter()
-                    .map(|p| format!("q{:.0} {:.3} bpp {:.2} dB", p.quality, p.bpp, p.psnr))
+                    .map(|p| {
+                        let (bpp, psnr) = (figure(p, "bpp"), figure(p, "psnr"));
+                        format!("q{:.0} {bpp:.3} bpp {psnr:.2} dB", p.quality)
+                    })
                     .collect();
                 self.line(&format!(
-                    "step {step}  validation {log_cost:.4}: {}",
+                    "step {step}  validation {score:.4}{}: {}",
+                    if *best { " (best)" } else { "" },
                     points.join(", ")
                 ));
             }
             Event::Checkpoint { step } => tracing::debug!("checkpoint at step {step}"),
+            Event::Warning { message } => self.line(&format!("warning: {message}")),
+            // The error of the run says the same.
+            Event::Fault { .. } => {}
         }
     }
 }

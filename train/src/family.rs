@@ -1,0 +1,25 @@
+//! The model families that can be trained, by name.
+
+use crate::TrainError;
+use crate::recipe::Recipe;
+use crate::recipe::suggest::unknown;
+use crate::task::wpmr::WpmrTask;
+
+/// Names of the families.
+pub const NAMES: &[&str] = &["wpmr"];
+
+/// What a family finds wrong with a recipe.
+///
+/// # Errors
+/// [`TrainError::Recipe`].
+pub(crate) fn check(recipe: &Recipe) -> Result<(), TrainError> {
+    match recipe.family.as_str() {
+        "wpmr" => WpmrTask::new(recipe).map(|_| ()),
+        other => Err(unknown_family(other)),
+    }
+}
+
+/// The error of a name that is not in [`NAMES`].
+pub(crate) fn unknown_family(name: &str) -> TrainError {
+    TrainError::Recipe(unknown("family", name, NAMES.iter().copied()))
+}

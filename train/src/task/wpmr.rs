@@ -1,0 +1,289 @@
+//! The image family `wpmr` in training.
+
+use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
+use burn::tensor::{Tensor, TensorData};
+use codec_core::backend::CodecBackend;
+use codec_core::layers::Precision;
+use codec_image::models::wpmr::config::ALIGNMENT;
+use codec_image::models::wpmr::{PassMode, Rounding, Wpmr, WpmrConfig, export, quality};
+
+use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
+use crate::TrainError;
+use crate::data::Item;
+use crate::events::{Metrics, Sample, SampleData};
+use crate::recipe::suggest::{invalid, unknown};
+use crate::recipe::{Recipe, Stage, StagePrecision, StageRounding};
+
+/// The loss of a picture is divided by `lambda` to this power (over a reference): costs grow by about that law over the
+/// quality range, and every quality should count alike.
+const BALANCE_POWER: f64 = 0.45;
+const BALANCE_LAMBDA: f64 = 0.02;
+
+/// `wpmr` by a recipe.
+#[derive(Debug, Clone)]
+pub struct WpmrTask {
+    config: WpmrConfig,
+}
+
+impl WpmrTask {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`].
+    pub fn new(recipe: &Recipe) -> Result<Self, TrainError> {
+        for stage in &recipe.stages {
+            if stage.patch == 0 || !stage.patch.is_multiple_of(ALIGNMENT) {
+                let key = format!("stage {}: patch", stage.name);
+                return Err(invalid(&key, &stage.patch, "a multiple of 32"));
+            }
+        }
+        Ok(Self {
+            config: config(&recipe.model)?,
+        })
+    }
+
+    /// Hyperparameters.
+    pub fn config(&self) -> &WpmrConfig {
+        &self.config
+    }
+}
+
+/// The family's defaults with the recipe's values over them.
+fn config(model: &toml::Table) -> Result<WpmrConfig, TrainError> {
+    let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("model: {e}"));
+    let mut config = serde_json::to_value(WpmrConfig::new()).map_err(|e| bad(&e))?;
+    for (key, value) in model {
+        let Some(slot) = config.get_mut(key) else {
+            let names = config.as_object().into_iter().flatten();
+            let message = unknown("hyperparameter", key, names.map(|(name, _)| name.as_str()));
+            return Err(bad(&message));
+        };
+        *slot = serde_json::to_value(value).map_err(|e| bad(&e))?;
+    }
+    serde_json::from_value(config).map_err(|e| bad(&e))
+}
+
+/// How the model runs in a stage.
+fn mode(stage: &Stage) -> PassMode {
+    PassMode {
+        rounding: match stage.rounding {
+            StageRounding::Noise => Rounding::Noise,
+            StageRounding::StraightThrough => Rounding::StraightThrough,
+            StageRounding::Optimized => Rounding::Optimized,
+        },
+        precision: match stage.precision {
+            StagePrecision::Float => Precision::Float,
+            StagePrecision::Integer => Precision::Integer,
+        },
+    }
+}
+
+fn psnr(mse: f64) -> f64 {
+    10.0 * (255.0 * 255.0 / mse.max(1e-9)).log10()
+}
+
+impl<B> Task<B> for WpmrTask
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+{
+    type Model = Wpmr<B>;
+
+    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
+        Self::new(recipe)
+    }
+
+    fn init(&self, device: &<B as BackendTypes>::Device) -> Wpmr<B> {
+        self.config.init(device)
+    }
+
+    fn forward(
+        &self,
+        model: &Wpmr<B>,
+        input: &Signal<B>,
+        t: &[f32],
+        stage: &Stage,
+    ) -> Result<Pass<B>, TrainError> {
+        let pixels = input.pictures()?;
+        let [n, _, height, width] = pixels.dims();
+        let area = (height * width) as f32;
+        let lambdas: Vec<f64> = t.iter().map(|&t| quality::lambda(&self.config, t)).collect();
+        let weights = lambdas
+            .iter()
+            .map(|l| ((BALANCE_LAMBDA / l).powf(BALANCE_POWER) / n as f64) as f32)
+            .collect();
+        let losses = model.forward(&self.config, pixels, t, mode(stage))?;
+        let rate = (losses.latent_bits + losses.hyper_bits.clone()).div_scalar(area);
+        let term = |name: &str, kind, value| Term {
+            name: name.to_owned(),
+            kind,
+            value,
+        };
+        Ok(Pass {
+            terms: vec![
+                term("rate", TermKind::Rate, rate),
+                term("mse", TermKind::Distortion, losses.mse),
+            ],
+            lambdas: lambdas.iter().map(|&l| l as f32).collect(),
+            weights,
+            readings: vec![("hyper_bits", losses.hyper_bits)],
+            output: Signal::Pictures(losses.reconstruction),
+        })
+    }
+
+    fn metrics(&self, readings: &Readings, stage: &Stage) -> Metrics {
+        let area = (stage.patch * stage.patch) as f64;
+        [
+            ("bpp", readings.mean("rate", |v| v)),
+            ("hyper_bpp", readings.mean("hyper_bits", |v| v / area)),
+            ("psnr", readings.mean("mse", psnr)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    fn evaluate(
+        &self,
+        model: &Averaged<Self, B>,
+        item: &Item,
+        t: f32,
+        stage: &Stage,
+        sample: bool,
+        device: &<B as BackendTypes>::Device,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let Some(pixels) = crop::<B::InnerBackend>(item, device) else {
+            return Ok(None);
+        };
+        let [_, _, height, width] = pixels.dims();
+        let mode = PassMode {
+            rounding: Rounding::Optimized,
+            ..mode(stage)
+        };
+        let lambda = quality::lambda(&self.config, t);
+        let losses = model.forward(&self.config, pixels.clone(), &[t], mode)?;
+        let reconstruction = losses.reconstruction.clamp(0.0, 1.0);
+        let error = (reconstruction.clone() - pixels.clone())
+            .mul_scalar(255.0)
+            .powi_scalar(2);
+        let mse = scalar(error.mean());
+        let bits = scalar(losses.latent_bits) + scalar(losses.hyper_bits);
+        let rate = bits / (height * width) as f64;
+        let metrics = [
+            ("bpp", rate),
+            ("psnr", psnr(mse)),
+            ("cost", rate + lambda * mse),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let sample = sample.then(|| Sample {
+            name: item.name(),
+            quality: 100.0 * t,
+            original: bytes(pixels),
+            reconstruction: bytes(reconstruction),
+        });
+        Ok(Some(Evaluation { metrics, sample }))
+    }
+
+    fn export(
+        &self,
+        model: &Averaged<Self, B>,
+        name: &str,
+        recipe: &str,
+    ) -> Result<Vec<u8>, TrainError> {
+        Ok(export(model, &self.config, name, recipe)?)
+    }
+
+    fn macs(&self) -> Macs {
+        let macs = self.config.macs();
+        Macs {
+            encode: macs.encode,
+            decode: macs.decode,
+            unit: "pixel",
+        }
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            // Steps scale latents on both sides, but a decoder that is tuned alone must keep those of its encoder.
+            encoder: &["analysis", "entropy.analysis", "steps"],
+            decoder: &["synthesis", "entropy.synthesis", "entropy.passes", "entropy.prior"],
+            auxiliary: &["entropy.prior"],
+        }
+    }
+}
+
+/// Top left part of a picture whose sides are multiples of the model's alignment.
+fn crop<B: Backend>(item: &Item, device: &B::Device) -> Option<Tensor<B, 4>> {
+    let Item::Picture(picture) = item;
+    let (width, height) = (
+        picture.width() / ALIGNMENT * ALIGNMENT,
+        picture.height() / ALIGNMENT * ALIGNMENT,
+    );
+    if width == 0 || height == 0 {
+        return None;
+    }
+    let mut planes = vec![0f32; 3 * width * height];
+    for (c, plane) in planes.chunks_mut(width * height).enumerate() {
+        for (row, out) in picture
+            .pixels()
+            .chunks(3 * picture.width())
+            .zip(plane.chunks_mut(width))
+        {
+            for (value, pixel) in out.iter_mut().zip(row.chunks(3)) {
+                *value = pixel.get(c).map_or(0.0, |&v| f32::from(v) / 255.0);
+            }
+        }
+    }
+    let data = TensorData::new(planes, [1, 3, height, width]);
+    Some(Tensor::from_data(data, device))
+}
+
+/// The first picture of a batch in 8 bits.
+fn bytes<B: Backend>(pixels: Tensor<B, 4>) -> SampleData {
+    let [_, _, height, width] = pixels.dims();
+    let planes: Vec<f32> = pixels
+        .into_data()
+        .convert::<f32>()
+        .into_vec()
+        .unwrap_or_default();
+    let area = height * width;
+    let rgb = (0..area)
+        .flat_map(|i| [i, area + i, 2 * area + i])
+        .map(|i| planes.get(i).map_or(0, |v| (v * 255.0 + 0.5) as u8))
+        .collect();
+    SampleData::Picture { width, height, rgb }
+}
+
+/// The value of a tensor of one element.
+fn scalar<B: Backend>(x: Tensor<B, 1>) -> f64 {
+    x.into_data()
+        .convert::<f64>()
+        .into_vec::<f64>()
+        .ok()
+        .and_then(|v| v.first().copied())
+        .unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::{Autodiff, Flex};
+    use burn::module::Module;
+
+    /// Every parameter belongs to exactly one side, so that freezing one side trains the other.
+    #[test]
+    fn parts_cover_the_model() {
+        let table = toml::toml! { synthesis_width = 8 };
+        let task = WpmrTask {
+            config: config(&table).unwrap(),
+        };
+        let device = burn::backend::flex::FlexDevice;
+        let parts = <WpmrTask as Task<Autodiff<Flex>>>::parts(&task);
+        let model = task.config.init::<Flex>(&device);
+        assert!(model.num_params() > 0);
+        for tensor in crate::parameters::Parameters::of(&model).tensors() {
+            let sides = [parts.encoder, parts.decoder].map(|p| crate::pattern::any(p, &tensor.name));
+            assert_eq!(sides.iter().filter(|s| **s).count(), 1, "{}", tensor.name);
+        }
+    }
+}

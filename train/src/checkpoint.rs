@@ -52,7 +52,11 @@ fn folder(run: &Path, step: u64) -> PathBuf {
 
 /// Steps done of a checkpoint folder, by its name.
 fn step_of(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+    path.file_name()?
+        .to_str()?
+        .strip_prefix("step-")?
+        .parse()
+        .ok()
 }
 
 /// All checkpoints of a run, oldest first.

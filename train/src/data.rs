@@ -86,7 +86,12 @@ impl Source {
             weight_by_area: true,
         };
         let sampler = Arc::new(CropSampler::new(self.training.clone(), crops)?);
-        Ok(Batches(Prefetcher::spawn(sampler, first, self.workers, ahead)?))
+        Ok(Batches(Prefetcher::spawn(
+            sampler,
+            first,
+            self.workers,
+            ahead,
+        )?))
     }
 }
 

@@ -37,6 +37,9 @@ pub enum TrainError {
     /// The training or validation data cannot be used.
     #[error(transparent)]
     Data(#[from] codec_datasets::DatasetError),
+    /// A term of the loss cannot be computed.
+    #[error(transparent)]
+    Loss(#[from] crate::losses::LossError),
     /// The threads that prepare batches have died.
     #[error("the data workers stopped; the last checkpoint is kept")]
     WorkersStopped,

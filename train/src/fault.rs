@@ -39,7 +39,11 @@ impl Found {
     ) -> Self {
         let parameters = parameters(model);
         Self {
-            what: if parameters.is_empty() { "loss" } else { "parameters" },
+            what: if parameters.is_empty() {
+                "loss"
+            } else {
+                "parameters"
+            },
             terms,
             parameters,
             gradients: Vec::new(),
@@ -94,7 +98,11 @@ struct Names {
 
 impl Names {
     fn check<B: Backend, const D: usize>(&mut self, tensor: Tensor<B, D>) {
-        let values: Vec<f32> = tensor.into_data().convert::<f32>().into_vec().unwrap_or_default();
+        let values: Vec<f32> = tensor
+            .into_data()
+            .convert::<f32>()
+            .into_vec()
+            .unwrap_or_default();
         if self.found.len() < LISTED && values.iter().any(|v| !v.is_finite()) {
             self.found.push(self.path.join("."));
         }

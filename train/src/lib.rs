@@ -17,6 +17,7 @@ mod gradients;
 mod init;
 pub mod losses;
 mod networks;
+mod objective;
 mod optim;
 mod options;
 mod parameters;

@@ -103,12 +103,22 @@ where
         Ok(Prepared {
             main,
             auxiliary: own,
-            norm: if own_norm == 0.0 { norm } else { norm.hypot(own_norm) },
+            norm: if own_norm == 0.0 {
+                norm
+            } else {
+                norm.hypot(own_norm)
+            },
         })
     }
 
     /// One update of model and average.
-    pub(crate) fn update(mut self, gradients: Prepared, lr: f64, optim: &Optim, decay: f32) -> Self {
+    pub(crate) fn update(
+        mut self,
+        gradients: Prepared,
+        lr: f64,
+        optim: &Optim,
+        decay: f32,
+    ) -> Self {
         self.model = self.optimizer.step(lr, self.model, gradients.main);
         if let Some(optimizer) = &mut self.auxiliary {
             self.model = optimizer.step(optim.auxiliary().lr, self.model, gradients.auxiliary);
@@ -175,7 +185,10 @@ where
         match average.grow_from(&source) {
             Ok(new) if new.is_empty() => {}
             Ok(names) | Err(names) => {
-                return Err(bad(format!("tensors missing or of other shapes: {}", names.join(", "))));
+                return Err(bad(format!(
+                    "tensors missing or of other shapes: {}",
+                    names.join(", ")
+                )));
             }
         }
         self.average = average

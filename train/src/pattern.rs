@@ -21,7 +21,9 @@ pub(crate) fn covers(pattern: &str, name: &str) -> bool {
 
 /// Whether any pattern covers a name.
 pub(crate) fn any<S: AsRef<str>>(patterns: &[S], name: &str) -> bool {
-    patterns.iter().any(|pattern| covers(pattern.as_ref(), name))
+    patterns
+        .iter()
+        .any(|pattern| covers(pattern.as_ref(), name))
 }
 
 /// Greedy matching with one point to come back to: the last star.
@@ -48,7 +50,9 @@ fn matches(pattern: &[char], text: &[char]) -> bool {
             },
         }
     }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|c| *c == '*'))
+    pattern
+        .get(p..)
+        .is_some_and(|rest| rest.iter().all(|c| *c == '*'))
 }
 
 #[cfg(test)]

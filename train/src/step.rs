@@ -3,14 +3,14 @@
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
-use burn::tensor::{Tensor, TensorData};
 use codec_core::backend::CodecBackend;
 
 use crate::TrainError;
 use crate::events::Metrics;
 use crate::gradients::scale;
+use crate::objective::Objective;
 use crate::recipe::{Optim, Stage};
-use crate::task::{Pass, Readings, Signal, Task, TermKind};
+use crate::task::{Readings, Signal, Task, TermKind};
 
 /// A stage with its optimizer.
 #[derive(Debug, Clone)]
@@ -30,32 +30,13 @@ pub(crate) struct BatchResult {
     pub not_finite: Vec<String>,
 }
 
-fn vector<B: burn::tensor::backend::Backend>(values: &[f32], device: &B::Device) -> Tensor<B, 1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
-}
-
-/// The loss of a pass, `[1]`: the sum over samples of `weight * (rate terms + lambda * distortion terms)`.
-fn compose<B: AutodiffBackend>(pass: &Pass<B>, device: &<B as BackendTypes>::Device) -> Tensor<B, 1> {
-    let total = |kind: TermKind| {
-        let terms = pass.terms.iter().filter(|term| term.kind == kind);
-        terms.map(|term| term.value.clone()).reduce(|a, b| a + b)
-    };
-    let distortion = total(TermKind::Distortion).map(|d| d * vector(&pass.lambdas, device));
-    let weights = vector(&pass.weights, device);
-    match (total(TermKind::Rate), distortion) {
-        (Some(rate), Some(distortion)) => (rate + distortion) * weights,
-        (Some(one), None) | (None, Some(one)) => one * weights,
-        (None, None) => weights.zeros_like(),
-    }
-    .sum()
-}
-
 /// Forward and backward of a batch.
 ///
 /// # Errors
 /// Those of the model.
 pub(crate) fn batch<B, T>(
     task: &T,
+    objective: &Objective<B>,
     model: &T::Model,
     input: &Signal<B>,
     t: &[f32],
@@ -67,14 +48,14 @@ where
     B::InnerBackend: CodecBackend,
     T: Task<B>,
 {
-    let pass = task.forward(model, input, t, stage)?;
-    let loss = compose(&pass, device);
+    let mut pass = task.forward(model, input, t, stage)?;
+    let loss = objective.compose(&mut pass, input, device)?;
     let mut tensors = vec![("loss".to_owned(), loss.clone().inner())];
     for term in &pass.terms {
         tensors.push((term.name.clone(), term.value.clone().inner()));
     }
     for (name, reading) in &pass.readings {
-        tensors.push(((*name).to_owned(), reading.clone().inner()));
+        tensors.push((name.clone(), reading.clone().inner()));
     }
     let readings = Readings::of(tensors);
     let not_finite = readings.not_finite();
@@ -88,7 +69,11 @@ where
                 .zip(&pass.weights)
                 .zip(&pass.lambdas)
                 .map(|((&v, &w), &l)| {
-                    let lambda = if term.kind == TermKind::Distortion { l } else { 1.0 };
+                    let lambda = if term.kind == TermKind::Distortion {
+                        l
+                    } else {
+                        1.0
+                    };
                     f64::from(v) * f64::from(w) * f64::from(lambda)
                 })
                 .sum();

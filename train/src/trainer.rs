@@ -18,12 +18,13 @@ use crate::fault::{self, Found};
 use crate::gradients::{Alone, Exchange};
 use crate::init;
 use crate::networks::Networks;
+use crate::objective::Objective;
 use crate::options::{BEST, Outcome, Resume, RunOptions, WEIGHTS};
 use crate::recipe::{Optim, Recipe};
 use crate::step::{Mean, Regime, batch};
 use crate::storage::{Disk, replace};
-use crate::task::wpmr::WpmrTask;
 use crate::task::Task;
+use crate::task::wpmr::WpmrTask;
 
 /// Steps between reports.
 const REPORT_EVERY: u64 = 20;
@@ -111,6 +112,7 @@ where
     /// Only of the member that writes.
     log: Option<MetricsFile>,
     source: Source,
+    objective: Objective<B>,
     networks: Networks<B, T>,
     step: u64,
     batches: u64,
@@ -139,6 +141,7 @@ where
         let candidates = candidates(options)?;
         fs::create_dir_all(out).map_err(TrainError::io(out))?;
         let source = Source::open(&recipe.data)?;
+        let objective = Objective::new(&recipe.loss, task.domain(), device)?;
 
         let mut warnings = Vec::new();
         let mut restored = None;
@@ -173,7 +176,12 @@ where
                 if state.recipe != resolved {
                     warnings.push("the recipe differs from that of the checkpoint".into());
                 }
-                (networks, state.step, state.batches.unwrap_or(state.step), state.best)
+                (
+                    networks,
+                    state.step,
+                    state.batches.unwrap_or(state.step),
+                    state.best,
+                )
             }
             None => {
                 let optim = optim_at(recipe, 0)?;
@@ -206,6 +214,7 @@ where
             observer,
             log,
             source,
+            objective,
             networks,
             step,
             batches,
@@ -333,7 +342,15 @@ where
             B::seed(self.device, SplitMix64::keyed(&key).next_u64());
             let input = host.to_device::<B>(self.device);
             let model = &self.networks.model;
-            let result = batch(&self.task, model, &input, &t, &regime.stage, self.device)?;
+            let result = batch(
+                &self.task,
+                &self.objective,
+                model,
+                &input,
+                &t,
+                &regime.stage,
+                self.device,
+            )?;
             let amount = host.amount() * members as f64;
             self.newest = Some((host, t));
             if !result.not_finite.is_empty() {
@@ -448,7 +465,13 @@ where
             digests: Default::default(),
         };
         let keep = self.recipe.checkpoints.keep;
-        checkpoint::save(&Disk, &self.options.out, state, self.networks.files()?, keep)?;
+        checkpoint::save(
+            &Disk,
+            &self.options.out,
+            state,
+            self.networks.files()?,
+            keep,
+        )?;
         self.write_weights(WEIGHTS)?;
         if best {
             self.write_weights(BEST)?;
@@ -462,7 +485,9 @@ where
             return Ok(());
         }
         let average = &self.networks.average;
-        let bytes = self.task.export(average, &self.recipe.name, &self.resolved)?;
+        let bytes = self
+            .task
+            .export(average, &self.recipe.name, &self.resolved)?;
         replace(&Disk, &self.options.out.join(name), &bytes)
     }
 
@@ -484,7 +509,11 @@ where
             found,
             message: error.to_string(),
         };
-        if let Err(why) = fault::write(&folder, &report, self.newest.as_ref().map(|(batch, _)| batch)) {
+        if let Err(why) = fault::write(
+            &folder,
+            &report,
+            self.newest.as_ref().map(|(batch, _)| batch),
+        ) {
             tracing::error!("the report of a fault cannot be written: {why}");
         }
         // The log must not hide the fault.
@@ -516,7 +545,11 @@ fn candidates(options: &RunOptions) -> Result<Vec<PathBuf>, TrainError> {
         Resume::Auto => Ok(here),
         Resume::From(path) => {
             let listed = checkpoint::list(path);
-            Ok(if listed.is_empty() { vec![path.clone()] } else { listed })
+            Ok(if listed.is_empty() {
+                vec![path.clone()]
+            } else {
+                listed
+            })
         }
     }
 }

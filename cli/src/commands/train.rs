@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use codec::training::{Event, Observer, Outcome, Recipe, Resume, RunOptions, ValidationPoint, plan};
+use codec::training::{
+    Event, Observer, Outcome, Recipe, Resume, RunOptions, ValidationPoint, plan,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::DeviceArgs;

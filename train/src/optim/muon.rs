@@ -1,9 +1,10 @@
 //! Muon for convolution kernels.
 
-use burn::optim::momentum::MomentumConfig;
 use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
 use burn::optim::{
-    AdamW, AdamWConfig, AdamWState, AdjustLrFn, LearningRate, Muon, MuonConfig, MuonState, SimpleOptimizer,
+    AdamW, AdamWConfig, AdamWState, AdjustLrFn, LearningRate, Muon, MuonConfig, MuonState,
+    SimpleOptimizer,
 };
 use burn::record::Record;
 use burn::tensor::Tensor;

@@ -10,7 +10,11 @@ pub(crate) fn assign(root: &mut Value, assignment: &str) -> Result<Vec<String>, 
     let (key, value) = assignment
         .split_once('=')
         .ok_or_else(|| "expected key=value".to_owned())?;
-    let path: Vec<String> = key.trim().split('.').map(|part| part.trim().to_owned()).collect();
+    let path: Vec<String> = key
+        .trim()
+        .split('.')
+        .map(|part| part.trim().to_owned())
+        .collect();
     let mut slot = root;
     for part in &path {
         if part.is_empty() {

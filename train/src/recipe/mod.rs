@@ -18,6 +18,7 @@ pub use stage::{Stage, StagePrecision, StageRounding};
 
 use crate::TrainError;
 use crate::family;
+use crate::losses::LossTerm;
 use suggest::{improve, invalid};
 
 /// A training run.
@@ -39,6 +40,11 @@ pub struct Recipe {
     pub model: toml::Table,
     /// Training and validation data.
     pub data: Data,
+    /// Terms of the loss; without any, the family's own. A distortion is multiplied by the Lagrangian of the sample's
+    /// quality and, for pictures, by 255^2, so that `mse` of weight 1 is what the Lagrangian is made for. `kind = "model"`
+    /// names a value of the model: `rate` and `mse` of `wpmr`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loss: Vec<LossTerm>,
     /// Qualities that are trained.
     #[serde(default)]
     pub quality: QualitySampling,

@@ -172,7 +172,11 @@ impl Optim {
             return fail("lr_end", &self.lr_end, "0 or more");
         }
         if self.schedule == Schedule::Exponential && self.lr_end == 0.0 {
-            return fail("lr_end", &0.0, "a positive number with schedule exponential");
+            return fail(
+                "lr_end",
+                &0.0,
+                "a positive number with schedule exponential",
+            );
         }
         if self.schedule == Schedule::Step && (self.decay_every == 0 || !positive(self.decay)) {
             return fail(
@@ -182,10 +186,17 @@ impl Optim {
             );
         }
         if self.warmup > steps {
-            return fail("warmup", &self.warmup, &format!("at most the stage's {steps} steps"));
+            return fail(
+                "warmup",
+                &self.warmup,
+                &format!("at most the stage's {steps} steps"),
+            );
         }
         let (one, two) = self.betas;
-        if ![one, two, self.momentum].iter().all(|b| (0.0..1.0).contains(b)) {
+        if ![one, two, self.momentum]
+            .iter()
+            .all(|b| (0.0..1.0).contains(b))
+        {
             return fail(
                 "betas",
                 &format!("[{one}, {two}] and momentum {}", self.momentum),
@@ -195,7 +206,10 @@ impl Optim {
         if !positive(f64::from(self.epsilon)) {
             return fail("epsilon", &self.epsilon, "a positive number");
         }
-        for (key, value) in [("weight_decay", self.weight_decay), ("clip_norm", self.clip_norm)] {
+        for (key, value) in [
+            ("weight_decay", self.weight_decay),
+            ("clip_norm", self.clip_norm),
+        ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return fail(key, &value, "0 or more");
             }
@@ -251,7 +265,11 @@ mod tests {
         let close = |ours: &Optim, mut burn: Box<dyn FnMut() -> f64>| {
             for step in 0..STEPS as u64 {
                 let (a, b) = (ours.learning_rate(step, STEPS as u64), burn());
-                assert!((a - b).abs() < 1e-9, "{:?} at {step}: {a} {b}", ours.schedule);
+                assert!(
+                    (a - b).abs() < 1e-9,
+                    "{:?} at {step}: {a} {b}",
+                    ours.schedule
+                );
             }
         };
         let mut cosine = CosineAnnealingLrSchedulerConfig::new(0.8, STEPS)
@@ -259,11 +277,18 @@ mod tests {
             .init()
             .unwrap();
         close(&optim(Schedule::Cosine), Box::new(move || cosine.step()));
-        let mut linear = LinearLrSchedulerConfig::new(0.8, 0.05, STEPS).init().unwrap();
+        let mut linear = LinearLrSchedulerConfig::new(0.8, 0.05, STEPS)
+            .init()
+            .unwrap();
         close(&optim(Schedule::Linear), Box::new(move || linear.step()));
         let gamma = (0.05f64 / 0.8).powf(1.0 / STEPS as f64);
-        let mut exponential = ExponentialLrSchedulerConfig::new(0.8, gamma).init().unwrap();
-        close(&optim(Schedule::Exponential), Box::new(move || exponential.step()));
+        let mut exponential = ExponentialLrSchedulerConfig::new(0.8, gamma)
+            .init()
+            .unwrap();
+        close(
+            &optim(Schedule::Exponential),
+            Box::new(move || exponential.step()),
+        );
     }
 
     #[test]

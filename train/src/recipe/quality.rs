@@ -54,7 +54,11 @@ impl QualitySampling {
             return Err(invalid("quality.values", bad, "0..=100"));
         }
         if self.sampling == Sampling::List && self.values.is_empty() {
-            return Err(invalid("quality.values", &"[]", "at least one with sampling list"));
+            return Err(invalid(
+                "quality.values",
+                &"[]",
+                "at least one with sampling list",
+            ));
         }
         Ok(())
     }
@@ -110,7 +114,20 @@ mod tests {
             max: 40.0,
             ..QualitySampling::default()
         };
-        assert!(uniform.draw(5, 5, 100).iter().all(|t| (0.3..=0.4).contains(t)));
-        assert!(QualitySampling { min: 50.0, max: 40.0, ..stratified }.check().is_err());
+        assert!(
+            uniform
+                .draw(5, 5, 100)
+                .iter()
+                .all(|t| (0.3..=0.4).contains(t))
+        );
+        assert!(
+            QualitySampling {
+                min: 50.0,
+                max: 40.0,
+                ..stratified
+            }
+            .check()
+            .is_err()
+        );
     }
 }

@@ -15,7 +15,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut left = i + 1;
         for (slot, y) in row.iter_mut().skip(1).zip(&b) {
-            let best = (diagonal + usize::from(x != *y)).min(left + 1).min(*slot + 1);
+            let best = (diagonal + usize::from(x != *y))
+                .min(left + 1)
+                .min(*slot + 1);
             diagonal = *slot;
             *slot = best;
             left = best;
@@ -46,7 +48,10 @@ pub(crate) fn unknown<'a>(what: &str, wrong: &str, names: impl Iterator<Item = &
     let names: Vec<&str> = names.collect();
     match nearest(wrong, names.iter().copied()) {
         Some(near) => format!("unknown {what} '{wrong}' (did you mean '{near}'?)"),
-        None => format!("unknown {what} '{wrong}' (expected one of {})", names.join(", ")),
+        None => format!(
+            "unknown {what} '{wrong}' (expected one of {})",
+            names.join(", ")
+        ),
     }
 }
 
@@ -73,7 +78,11 @@ mod tests {
     #[test]
     fn near_names_are_found() {
         let names = ["lr", "lr_end", "warmup", "clip_norm"];
-        for (wrong, right) in [("lrr", "lr"), ("warm_up", "warmup"), ("clipnorm", "clip_norm")] {
+        for (wrong, right) in [
+            ("lrr", "lr"),
+            ("warm_up", "warmup"),
+            ("clipnorm", "clip_norm"),
+        ] {
             assert_eq!(nearest(wrong, names.into_iter()), Some(right));
         }
         assert_eq!(nearest("nonsense", names.into_iter()), None);

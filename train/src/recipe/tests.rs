@@ -66,7 +66,9 @@ fn wrong_keys_suggest_the_nearest() {
         let text = message(recipe().set(assignment));
         assert!(text.contains(hint), "{assignment}: {text}");
     }
-    let text = message(Recipe::parse(&TEXT.replace("[data]", "[optimizer]\nlr = 1\n[data]")));
+    let text = message(Recipe::parse(
+        &TEXT.replace("[data]", "[optimizer]\nlr = 1\n[data]"),
+    ));
     assert!(text.contains("did you mean 'optim'?"), "{text}");
 }
 
@@ -98,7 +100,10 @@ fn values_out_of_range_are_named() {
 #[test]
 fn a_written_recipe_reads_the_same() {
     let text = recipe().to_toml().expect("write");
-    let again = Recipe::parse(&text).expect("parse").to_toml().expect("write");
+    let again = Recipe::parse(&text)
+        .expect("parse")
+        .to_toml()
+        .expect("write");
     assert_eq!(text, again);
 }
 

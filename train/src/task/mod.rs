@@ -12,6 +12,7 @@ use codec_core::backend::CodecBackend;
 use crate::TrainError;
 use crate::data::Item;
 use crate::events::{Metrics, Sample};
+use crate::losses::Domain;
 use crate::recipe::{Recipe, Stage};
 
 /// The model of a task without automatic differentiation, as it is averaged, validated and exported.
@@ -98,7 +99,7 @@ pub struct Pass<B: Backend> {
     /// Weight of each sample; a plain mean is `1 / n`.
     pub weights: Vec<f32>,
     /// Further values, one or more a sample, from which [`Task::metrics`] makes figures.
-    pub readings: Vec<(&'static str, Tensor<B, 1>)>,
+    pub readings: Vec<(String, Tensor<B, 1>)>,
     /// What a decoder would give, with gradients.
     pub output: Signal<B>,
 }
@@ -196,6 +197,9 @@ where
     /// # Errors
     /// [`TrainError::Recipe`].
     fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError>;
+
+    /// What goes in and comes out.
+    fn domain(&self) -> Domain;
 
     /// A model with initial parameters, drawn from the device's seeded generator.
     fn init(&self, device: &<B as BackendTypes>::Device) -> Self::Model;

@@ -11,6 +11,7 @@ use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Ter
 use crate::TrainError;
 use crate::data::Item;
 use crate::events::{Metrics, Sample, SampleData};
+use crate::losses::Domain;
 use crate::recipe::suggest::{invalid, unknown};
 use crate::recipe::{Recipe, Stage, StagePrecision, StageRounding};
 
@@ -93,6 +94,10 @@ where
         Self::new(recipe)
     }
 
+    fn domain(&self) -> Domain {
+        Domain::Pictures
+    }
+
     fn init(&self, device: &<B as BackendTypes>::Device) -> Wpmr<B> {
         self.config.init(device)
     }
@@ -107,7 +112,10 @@ where
         let pixels = input.pictures()?;
         let [n, _, height, width] = pixels.dims();
         let area = (height * width) as f32;
-        let lambdas: Vec<f64> = t.iter().map(|&t| quality::lambda(&self.config, t)).collect();
+        let lambdas: Vec<f64> = t
+            .iter()
+            .map(|&t| quality::lambda(&self.config, t))
+            .collect();
         let weights = lambdas
             .iter()
             .map(|l| ((BALANCE_LAMBDA / l).powf(BALANCE_POWER) / n as f64) as f32)
@@ -126,7 +134,7 @@ where
             ],
             lambdas: lambdas.iter().map(|&l| l as f32).collect(),
             weights,
-            readings: vec![("hyper_bits", losses.hyper_bits)],
+            readings: vec![("hyper_bits".to_owned(), losses.hyper_bits)],
             output: Signal::Pictures(losses.reconstruction),
         })
     }
@@ -206,7 +214,12 @@ where
         Parts {
             // Steps scale latents on both sides, but a decoder that is tuned alone must keep those of its encoder.
             encoder: &["analysis", "entropy.analysis", "steps"],
-            decoder: &["synthesis", "entropy.synthesis", "entropy.passes", "entropy.prior"],
+            decoder: &[
+                "synthesis",
+                "entropy.synthesis",
+                "entropy.passes",
+                "entropy.prior",
+            ],
             auxiliary: &["entropy.prior"],
         }
     }
@@ -282,7 +295,8 @@ mod tests {
         let model = task.config.init::<Flex>(&device);
         assert!(model.num_params() > 0);
         for tensor in crate::parameters::Parameters::of(&model).tensors() {
-            let sides = [parts.encoder, parts.decoder].map(|p| crate::pattern::any(p, &tensor.name));
+            let sides =
+                [parts.encoder, parts.decoder].map(|p| crate::pattern::any(p, &tensor.name));
             assert_eq!(sides.iter().filter(|s| **s).count(), 1, "{}", tensor.name);
         }
     }

@@ -1,42 +1,76 @@
-//! Prints load time, memory and crop throughput for a folder: `cargo run --release -p codec-datasets --example
-//! throughput -- DIR [WORKERS]`.
+//! Prints load time, memory and throughput for a data set: `cargo run --release -p codec-datasets --example throughput --
+//! SOURCE [WORKERS] [CACHE_MB]`.
 
-use codec_datasets::{CropConfig, CropSampler, ImageFolder, Prefetcher};
+use codec_datasets::{Augment, Dataset, DatasetOptions, Kind, Prefetcher, SampleConfig, Sampler};
 use std::sync::Arc;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let dir = args.next().ok_or("usage: throughput DIR [WORKERS]")?;
+    let source = args
+        .next()
+        .ok_or("usage: throughput SOURCE [WORKERS] [CACHE_MB]")?;
     let workers = args.next().map_or(Ok(1), |text| text.parse())?;
+    let cache: u64 = args.next().map_or(Ok(4096), |text| text.parse())?;
     let started = Instant::now();
-    let folder = Arc::new(ImageFolder::open(dir)?);
+    let options = DatasetOptions {
+        cache: cache << 20,
+        ..DatasetOptions::default()
+    };
+    let data = Arc::new(Dataset::open(source, &options)?);
     println!(
-        "{} pictures, {} skipped, {} MB, loaded in {:.2} s",
-        folder.len(),
-        folder.skipped().len(),
-        folder.bytes() / 1_000_000,
+        "{} items ({}), {} MB decoded, {} MB kept, opened in {:.2} s",
+        data.len(),
+        data.kind(),
+        data.decoded_bytes() / 1_000_000,
+        data.cached_bytes() / 1_000_000,
         started.elapsed().as_secs_f64()
     );
-    for skipped in folder.skipped() {
-        println!("skipped {}: {}", skipped.path.display(), skipped.reason);
-    }
-    for rescale in [None, Some((0.5, 1.0))] {
-        let config = CropConfig {
-            rescale,
-            ..CropConfig::default()
+    let variants = match data.kind() {
+        Kind::Image => vec![
+            ("plain", Augment::default()),
+            (
+                "rescale 0.5..1",
+                Augment {
+                    rescale: Some((0.5, 1.0)),
+                    ..Augment::default()
+                },
+            ),
+            (
+                "colour",
+                Augment {
+                    saturation: 0.2,
+                    hue: 0.05,
+                    ..Augment::default()
+                },
+            ),
+        ],
+        Kind::Audio => vec![("plain", Augment::default())],
+    };
+    let size = match data.kind() {
+        Kind::Image => 256,
+        Kind::Audio => 24_000,
+    };
+    for (name, augment) in variants {
+        let config = SampleConfig {
+            size,
+            augment,
+            ..SampleConfig::default()
         };
-        let sampler = Arc::new(CropSampler::new(folder.clone(), config)?);
+        let sampler = Arc::new(Sampler::new(data.clone(), config)?);
         let started = Instant::now();
-        let crops: usize = Prefetcher::spawn(sampler.clone(), 0, workers, 4)?
-            .take(100)
-            .map(|batch| batch.batch)
-            .sum();
+        let mut samples = 0;
+        for batch in Prefetcher::spawn(sampler.clone(), 0, workers, 4)?.take(100) {
+            samples += batch?.items.len();
+        }
         println!(
-            "256x256, rescale {rescale:?}, {} usable pictures, {workers} workers: {:.0} crops/s",
+            "size {size}, {name}, {} usable, {workers} workers: {:.0} samples/s",
             sampler.usable(),
-            crops as f64 / started.elapsed().as_secs_f64()
+            samples as f64 / started.elapsed().as_secs_f64()
         );
+    }
+    for skipped in data.skipped() {
+        println!("skipped {}: {}", skipped.path.display(), skipped.reason);
     }
     Ok(())
 }

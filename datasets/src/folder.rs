@@ -3,6 +3,8 @@
 use crate::DatasetError;
 use image::{ImageDecoder, ImageReader, Limits};
 use rayon::prelude::*;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::{Path, PathBuf};
 
 /// Folders nested deeper than this are not searched.
@@ -39,6 +41,11 @@ impl Picture {
             height,
             pixels,
         })
+    }
+
+    /// The same picture, said to come from `path`.
+    pub(crate) fn with_path(self, path: PathBuf) -> Self {
+        Self { path, ..self }
     }
 
     /// File it came from; empty for a picture made in memory.
@@ -78,6 +85,71 @@ pub enum SkipReason {
         height: u32,
         /// The bound from [`FolderOptions::min_side`].
         min_side: u32,
+    },
+    /// The sound cannot be read, or is cut or damaged.
+    #[error("cannot decode: {0}")]
+    Sound(String),
+    /// The file cannot be read.
+    #[error("cannot read: {0}")]
+    Io(#[source] std::io::Error),
+    /// The name says picture or sound, the content neither.
+    #[error("neither a picture nor a sound of a known format")]
+    Unrecognized,
+    /// A sound is shorter than the shortest useful one.
+    #[error("too short: {frames} samples (shortest {min_frames})")]
+    TooShort {
+        /// Samples per channel.
+        frames: u64,
+        /// The bound.
+        min_frames: u64,
+    },
+    /// A sound has more samples than [`DataLimits::max_samples`](crate::DataLimits::max_samples).
+    #[error("too long: {samples} samples (limit {limit})")]
+    TooManySamples {
+        /// Samples in all channels.
+        samples: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A picture has more pixels than [`DataLimits::max_pixels`](crate::DataLimits::max_pixels).
+    #[error("too large: {width}x{height} (limit {limit} pixels)")]
+    TooManyPixels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// The limit.
+        limit: u64,
+    },
+    /// A file or member has more bytes than [`DataLimits::max_entry_bytes`](crate::DataLimits::max_entry_bytes).
+    #[error("too large: {bytes} bytes (limit {limit})")]
+    TooManyBytes {
+        /// Bytes.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A tar shard is cut or damaged from here on; what comes before is used.
+    #[error("damaged shard after {members} members: {reason}")]
+    Shard {
+        /// Members before the damage.
+        members: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The content has another size than the header said when the set was opened.
+    #[error("the content does not match the header that was read first")]
+    Changed,
+    /// A manifest names a member that its shard does not have.
+    #[error("no such member in the shard")]
+    NoMember,
+    /// A sound has another rate or channel count than the sampler was asked for.
+    #[error("{channels} channels at {rate} Hz are not what was asked for")]
+    OtherLayout {
+        /// Samples per second and channel, Hz.
+        rate: u32,
+        /// Channels.
+        channels: u16,
     },
     /// A side is longer than 65536.
     #[error("too large: {width}x{height} (largest side {MAX_SIDE})")]
@@ -222,7 +294,11 @@ impl ImageFolder {
     }
 }
 
-fn collect_files(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
+pub(crate) fn collect_files(
+    dir: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), DatasetError> {
     let fail = |source| DatasetError::Io {
         path: dir.to_path_buf(),
         source,
@@ -242,40 +318,66 @@ fn collect_files(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(
     Ok(())
 }
 
-fn reader(path: &Path) -> Result<impl ImageDecoder, SkipReason> {
-    let mut reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
+/// Decoder over any source, bounded by [`MAX_SIDE`] and by what `max_pixels` pixels may need.
+fn decoder<'a, R: BufRead + Seek + 'a>(
+    source: R,
+    max_pixels: u64,
+) -> Result<impl ImageDecoder + use<'a, R>, SkipReason> {
+    let mut reader = ImageReader::new(source)
+        .with_guessed_format()
         .map_err(|error| SkipReason::Decode(error.into()))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
+    // 16-bit RGBA, twice, and what decoders need beside it.
+    limits.max_alloc = Some(max_pixels.saturating_mul(16).saturating_add(64 << 20));
     reader.limits(limits);
     reader.into_decoder().map_err(SkipReason::Decode)
 }
 
-/// Bytes of the picture as 8-bit RGB, from its header alone.
-fn probe(path: &Path, options: &FolderOptions) -> Result<u64, SkipReason> {
-    let (width, height) = reader(path)?.dimensions();
-    if width.min(height) < options.min_side.max(1) {
+/// Width and height from a header, checked.
+pub(crate) fn probe_picture<R: BufRead + Seek>(
+    source: R,
+    min_side: u32,
+    max_pixels: u64,
+) -> Result<(u32, u32), SkipReason> {
+    let (width, height) = decoder(source, max_pixels)?.dimensions();
+    let min_side = min_side.max(1);
+    if width.min(height) < min_side {
         return Err(SkipReason::TooSmall {
             width,
             height,
-            min_side: options.min_side.max(1),
+            min_side,
         });
     }
+    check_pixels(width, height, max_pixels)?;
+    Ok((width, height))
+}
+
+fn check_pixels(width: u32, height: u32, limit: u64) -> Result<(), SkipReason> {
     if width.max(height) > MAX_SIDE {
         return Err(SkipReason::TooLarge { width, height });
     }
-    Ok(u64::from(width) * u64::from(height) * 3)
+    if u64::from(width) * u64::from(height) > limit {
+        return Err(SkipReason::TooManyPixels {
+            width,
+            height,
+            limit,
+        });
+    }
+    Ok(())
 }
 
-fn decode(path: &Path, bytes: u64) -> Result<Picture, SkipReason> {
-    let decoder = reader(path)?;
+/// Decodes a picture that is in memory.
+pub(crate) fn decode_picture(bytes: &[u8], max_pixels: u64) -> Result<Picture, SkipReason> {
+    let decoder = decoder(Cursor::new(bytes), max_pixels)?;
     let (width, height) = decoder.dimensions();
-    // The file may have changed since it was probed; the memory bound was checked for the size seen then.
-    if u64::from(width) * u64::from(height) * 3 != bytes {
-        return Err(SkipReason::TooLarge { width, height });
-    }
+    check_pixels(width, height, max_pixels)?;
+    into_picture(decoder)
+}
+
+fn into_picture(decoder: impl ImageDecoder) -> Result<Picture, SkipReason> {
+    let (width, height) = decoder.dimensions();
     let pixels = image::DynamicImage::from_decoder(decoder)
         .map_err(SkipReason::Decode)?
         .into_rgb8()
@@ -286,6 +388,26 @@ fn decode(path: &Path, bytes: u64) -> Result<Picture, SkipReason> {
         height: height as usize,
         pixels,
     })
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, SkipReason> {
+    Ok(BufReader::new(File::open(path).map_err(SkipReason::Io)?))
+}
+
+/// Bytes of the picture as 8-bit RGB, from its header alone.
+fn probe(path: &Path, options: &FolderOptions) -> Result<u64, SkipReason> {
+    let (width, height) = probe_picture(open(path)?, options.min_side, u64::MAX)?;
+    Ok(u64::from(width) * u64::from(height) * 3)
+}
+
+fn decode(path: &Path, bytes: u64) -> Result<Picture, SkipReason> {
+    let decoder = decoder(open(path)?, bytes)?;
+    let (width, height) = decoder.dimensions();
+    // The file may have changed since it was probed; the memory bound was checked for the size seen then.
+    if u64::from(width) * u64::from(height) * 3 != bytes {
+        return Err(SkipReason::TooLarge { width, height });
+    }
+    into_picture(decoder)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Batches made ahead of time, handed out in order.
 
-use crate::{CropSampler, DatasetError, ImageBatch};
+use crate::{CropSampler, DatasetError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -9,20 +9,27 @@ use std::time::{Duration, Instant};
 /// Most worker threads and most batches in the queue.
 const MAX_COUNT: usize = 1024;
 
-#[derive(Debug)]
-struct State {
+/// Something that makes the `k`-th batch, whenever and on whichever thread it is asked to.
+pub trait BatchSource: Send + Sync + 'static {
+    /// What it makes.
+    type Batch: Send + 'static;
+
+    /// The `k`-th batch; a function of `k` alone.
+    fn make(&self, k: u64) -> Self::Batch;
+}
+
+struct State<T> {
     /// Next batch that a worker may claim.
     claim: u64,
     /// Next batch that the consumer will take.
     take: u64,
-    ready: BTreeMap<u64, ImageBatch>,
+    ready: BTreeMap<u64, T>,
     /// The consumer is gone, or a worker died: everybody stops.
     stop: bool,
 }
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct Shared<T> {
+    state: Mutex<State<T>>,
     /// Signalled when a batch becomes ready.
     filled: Condvar,
     /// Signalled when a batch is taken.
@@ -30,9 +37,9 @@ struct Shared {
     depth: u64,
 }
 
-impl Shared {
+impl<T> Shared<T> {
     // No code panics while it holds the lock, and every update is one assignment, so a poisoned state is still sound.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -44,9 +51,9 @@ impl Shared {
 }
 
 /// Stops everybody when a worker unwinds, so that the consumer does not wait for ever.
-struct Alarm<'a>(&'a Shared);
+struct Alarm<'a, T>(&'a Shared<T>);
 
-impl Drop for Alarm<'_> {
+impl<T> Drop for Alarm<'_, T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.stop();
@@ -54,25 +61,34 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Endless iterator over batches `start`, `start + 1`, ... of a [`CropSampler`], prepared on other threads.
+/// Endless iterator over batches `start`, `start + 1`, ... of a [`Sampler`](crate::Sampler), prepared on other threads.
 ///
 /// Order and content do not depend on the number of workers. At most `depth` batches are ready or in work at a time.
 /// Ends early only if a worker dies. Dropping it stops the workers.
-#[derive(Debug)]
-pub struct Prefetcher {
-    shared: Arc<Shared>,
+pub struct Prefetcher<S: BatchSource = CropSampler> {
+    shared: Arc<Shared<S::Batch>>,
     workers: Vec<JoinHandle<()>>,
     started: Option<Instant>,
     waited: Duration,
 }
 
-impl Prefetcher {
+impl<S: BatchSource> std::fmt::Debug for Prefetcher<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prefetcher")
+            .field("workers", &self.workers.len())
+            .field("depth", &self.shared.depth)
+            .field("waited", &self.waited)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: BatchSource> Prefetcher<S> {
     /// Starts `workers` threads with a queue of `depth` batches.
     ///
     /// # Errors
     /// `workers` or `depth` not in 1..=1024, or no thread to be had.
     pub fn spawn(
-        sampler: Arc<CropSampler>,
+        sampler: Arc<S>,
         start: u64,
         workers: usize,
         depth: usize,
@@ -107,8 +123,8 @@ impl Prefetcher {
         for number in 0..workers {
             let (shared, sampler) = (shared.clone(), sampler.clone());
             let worker = std::thread::Builder::new()
-                .name(format!("crops-{number}"))
-                .spawn(move || work(&shared, &sampler))
+                .name(format!("data-{number}"))
+                .spawn(move || work(&shared, sampler.as_ref()))
                 .map_err(DatasetError::Spawn)?;
             prefetcher.workers.push(worker);
         }
@@ -129,7 +145,7 @@ impl Prefetcher {
     }
 }
 
-fn work(shared: &Shared, sampler: &CropSampler) {
+fn work<S: BatchSource>(shared: &Shared<S::Batch>, sampler: &S) {
     let _alarm = Alarm(shared);
     loop {
         let index = {
@@ -147,16 +163,16 @@ fn work(shared: &Shared, sampler: &CropSampler) {
             state.claim = index.wrapping_add(1);
             index
         };
-        let batch = sampler.batch(index);
+        let batch = sampler.make(index);
         shared.lock().ready.insert(index, batch);
         shared.filled.notify_one();
     }
 }
 
-impl Iterator for Prefetcher {
-    type Item = ImageBatch;
+impl<S: BatchSource> Iterator for Prefetcher<S> {
+    type Item = S::Batch;
 
-    fn next(&mut self) -> Option<ImageBatch> {
+    fn next(&mut self) -> Option<S::Batch> {
         let asked = Instant::now();
         self.started.get_or_insert(asked);
         let mut state = self.shared.lock();
@@ -182,7 +198,7 @@ impl Iterator for Prefetcher {
     }
 }
 
-impl Drop for Prefetcher {
+impl<S: BatchSource> Drop for Prefetcher<S> {
     fn drop(&mut self) {
         self.shared.stop();
         for worker in self.workers.drain(..) {

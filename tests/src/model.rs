@@ -24,6 +24,8 @@ fn make(seed: u64) -> Vec<u8> {
         analysis_refine_width: 8,
         synthesis_width: 8,
         synthesis_refine_width: 8,
+        analysis_refine_blocks: 1,
+        synthesis_refine_blocks: 1,
         synthesis_blocks: 1,
         hyper_analysis_width: 8,
         hyper_latents: 4,
@@ -35,7 +37,11 @@ fn make(seed: u64) -> Vec<u8> {
     let model = config.init::<Flex>(&device);
     let mut file = export(&model, &config, TINY, "").expect("initial parameters can be exported");
     let mut noise = Noise::new(seed);
-    for name in ["synthesis.output.weight", "synthesis.refine.output.weight"] {
+    for name in [
+        "synthesis.output.weight",
+        "synthesis.refine.output.weight",
+        "synthesis.refine.blocks.0.mix.weight",
+    ] {
         scatter(&mut file, name, &mut noise);
     }
     file

@@ -182,7 +182,7 @@ where
             return Err(bad(format!("{name} has another shape than in the recipe")));
         }
         let source = checkpoint::read_parameters(&path.join(AVERAGE))?;
-        match average.grow_from(&source) {
+        match average.grow_from(&source, &|_| 0) {
             Ok(new) if new.is_empty() => {}
             Ok(names) | Err(names) => {
                 return Err(bad(format!(
@@ -211,6 +211,7 @@ where
     /// [`TrainError::Checkpoint`] for tensors of other shapes.
     pub(crate) fn start_from(
         mut self,
+        task: &T,
         path: &Path,
         source: &Parameters,
     ) -> Result<(Self, Vec<String>), TrainError> {
@@ -220,7 +221,7 @@ where
         };
         let mut parameters = Parameters::of(&self.model);
         let new = parameters
-            .grow_from(source)
+            .grow_from(source, &|name| task.trailing_inputs(name))
             .map_err(|names| bad(format!("tensors of other shapes: {}", names.join(", "))))?;
         if new.len() == parameters.tensors().len() {
             return Err(bad("it has no tensor of this model".into()));

@@ -66,26 +66,28 @@ impl Parameters {
 
     /// Takes over what `source` has under the same names, and tells what it lacks.
     ///
-    /// A layer that has got more inputs keeps the weights of the old ones, which come first, and gives the new ones zero
-    /// weight, so that the model computes the same as before.
+    /// A wider layer keeps the weights between old outputs and old inputs, gives new inputs zero weight to old outputs,
+    /// and leaves what leads to new outputs as it was initialized, so that the model computes the same as before while
+    /// the new channels are ready to learn. New input channels come last, but before the
+    /// last `trailing(name)` of a layer that reads a concatenation.
     ///
     /// # Errors
     /// The names of tensors whose shapes do not fit.
-    pub fn grow_from(&mut self, source: &Self) -> Result<Vec<String>, Vec<String>> {
+    pub fn grow_from(
+        &mut self,
+        source: &Self,
+        trailing: &dyn Fn(&str) -> usize,
+    ) -> Result<Vec<String>, Vec<String>> {
         let (mut new, mut bad) = (Vec::new(), Vec::new());
         for tensor in &mut self.tensors {
             match source.tensors.iter().find(|s| s.name == tensor.name) {
                 None => new.push(tensor.name.clone()),
                 Some(s) if s.shape == tensor.shape => tensor.values.clone_from(&s.values),
-                Some(s) if more_inputs(&s.shape, &tensor.shape) => {
-                    let row = |shape: &[usize]| shape.iter().skip(1).product::<usize>().max(1);
-                    let rows = s.values.chunks(row(&s.shape));
-                    for (to, from) in tensor.values.chunks_mut(row(&tensor.shape)).zip(rows) {
-                        to.fill(0.0);
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                Some(s) => {
+                    if !widen(s, tensor, trailing(&tensor.name)) {
+                        bad.push(tensor.name.clone());
                     }
                 }
-                Some(_) => bad.push(tensor.name.clone()),
             }
         }
         if bad.is_empty() { Ok(new) } else { Err(bad) }
@@ -125,20 +127,45 @@ impl Parameters {
     }
 }
 
-/// Whether shapes differ in the number of inputs (dimension 1) only, and `to` has more.
-fn more_inputs(from: &[usize], to: &[usize]) -> bool {
-    let others = |shape: &[usize]| {
-        shape
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| *i != 1)
-            .map(|(_, &n)| n)
-            .collect::<Vec<_>>()
+/// Copies a narrower layer into a wider one whose last `trailing` inputs are the narrower one's last; `false` if the
+/// shapes do not allow it.
+fn widen(from: &NamedTensor, to: &mut NamedTensor, trailing: usize) -> bool {
+    let (&[old_outputs, ref old_rest @ ..], &[outputs, ref rest @ ..]) =
+        (from.shape.as_slice(), to.shape.as_slice())
+    else {
+        return false;
     };
-    from.len() == to.len()
-        && others(from) == others(to)
-        && from.get(1) < to.get(1)
-        && from.len() == 4
+    if old_outputs > outputs {
+        return false;
+    }
+    let (&[old_inputs, ref old_kernel @ ..], &[inputs, ref kernel @ ..]) = (old_rest, rest) else {
+        // A bias: new outputs keep their initial value.
+        let fits = old_rest.is_empty() && rest.is_empty();
+        if fits {
+            to.values
+                .iter_mut()
+                .zip(&from.values)
+                .for_each(|(to, from)| *to = *from);
+        }
+        return fits;
+    };
+    if old_kernel != kernel || old_inputs > inputs || trailing > old_inputs {
+        return false;
+    }
+    let size = kernel.iter().product::<usize>();
+    let leading = (old_inputs - trailing) * size;
+    let rows = to.values.chunks_mut((inputs * size).max(1));
+    for (row, old_row) in rows.zip(from.values.chunks((old_inputs * size).max(1))) {
+        row.fill(0.0);
+        let copy = |to: &mut [f32], from: &[f32]| {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        };
+        let (old_head, old_tail) = old_row.split_at(leading);
+        let (head, tail) = row.split_at_mut((inputs - trailing) * size);
+        copy(head, old_head);
+        copy(tail, old_tail);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -154,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn widening_keeps_what_concatenated_inputs_meant() {
+        // Two outputs of 2 + 1 inputs become three outputs of 4 + 1.
+        let old = Parameters::from_tensors(vec![tensor(
+            "a",
+            &[2, 3, 1, 1],
+            &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        )]);
+        let mut new = Parameters::from_tensors(vec![tensor("a", &[3, 5, 1, 1], &[9.0; 15])]);
+        assert_eq!(new.grow_from(&old, &|_| 1), Ok(Vec::new()));
+        assert_eq!(
+            new.tensors()[0].values,
+            [
+                1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 5.0, 0.0, 0.0, 6.0, 9.0, 9.0, 9.0, 9.0, 9.0
+            ]
+        );
+        assert_eq!(new.grow_from(&old, &|_| 4), Err(vec!["a".to_owned()]));
+    }
+
+    #[test]
     fn growing_keeps_old_inputs_and_silences_new_ones() {
         let old = Parameters::from_tensors(vec![
             tensor("a", &[2, 1, 1, 1], &[1.0, 2.0]),
@@ -164,10 +210,10 @@ mod tests {
             tensor("b", &[1], &[9.0]),
             tensor("c", &[1], &[9.0]),
         ]);
-        assert_eq!(new.grow_from(&old), Ok(vec!["c".to_owned()]));
+        assert_eq!(new.grow_from(&old, &|_| 0), Ok(vec!["c".to_owned()]));
         assert_eq!(new.tensors()[0].values, [1.0, 0.0, 2.0, 0.0]);
         assert_eq!(new.tensors()[1].values, [3.0]);
-        let mut misfit = Parameters::from_tensors(vec![tensor("b", &[2], &[0.0; 2])]);
-        assert_eq!(misfit.grow_from(&old), Err(vec!["b".to_owned()]));
+        let mut misfit = Parameters::from_tensors(vec![tensor("b", &[1, 1], &[0.0])]);
+        assert_eq!(misfit.grow_from(&old, &|_| 0), Err(vec!["b".to_owned()]));
     }
 }

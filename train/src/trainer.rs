@@ -189,7 +189,7 @@ where
                 let mut networks = Networks::new(&task, &optim, device);
                 if let Some(path) = &options.init {
                     let source = init::read(path)?;
-                    let (started, new) = networks.start_from(path, &source)?;
+                    let (started, new) = networks.start_from(&task, path, &source)?;
                     networks = started;
                     if !new.is_empty() {
                         warnings.push(format!("tensors that start afresh: {}", new.join(", ")));

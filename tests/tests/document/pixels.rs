@@ -109,7 +109,15 @@ pub fn reconstruct(mut y: Planes<f64>, size: (usize, usize), t: f64, weights: &W
         &float("synthesis.refine.input", &with_plane(map(&y, compand))),
         relu,
     );
-    let h = map(&float("synthesis.refine.hidden", &h), relu);
+    let mut h = map(&float("synthesis.refine.hidden", &h), relu);
+    let residual = |h: &mut Planes<f64>, name: &str| {
+        let inner = map(&float(&format!("{name}.spatial"), h), relu);
+        let mixed = float(&format!("{name}.mix"), &inner);
+        add(h, &mixed, 1.0);
+    };
+    for n in 0..weights.integer_config("synthesis_refine_blocks") {
+        residual(&mut h, &format!("synthesis.refine.blocks.{n}"));
+    }
     add(&mut y, &float("synthesis.refine.output", &h), 1.0);
 
     let table = weights.reals("steps");
@@ -133,9 +141,7 @@ pub fn reconstruct(mut y: Planes<f64>, size: (usize, usize), t: f64, weights: &W
     let signal = with_plane(map(&unfold(&y), compand));
     let mut h = map(&float("synthesis.input", &signal), relu);
     for n in 0..weights.integer_config("synthesis_blocks") {
-        let inner = map(&float(&format!("synthesis.blocks.{n}.spatial"), &h), relu);
-        let mixed = float(&format!("synthesis.blocks.{n}.mix"), &inner);
-        add(&mut h, &mixed, 1.0);
+        residual(&mut h, &format!("synthesis.blocks.{n}"));
     }
     let estimate = float("synthesis.output", &h);
     let mut coefficients = float("synthesis.linear", &unfold(&scaled));

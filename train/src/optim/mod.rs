@@ -1,6 +1,7 @@
 //! Optimizers by name: one type that steps a module with any of them and keeps its state.
 
 mod muon;
+mod soap;
 
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use crate::recipe::{Optim, OptimKind};
 use muon::KernelMuon;
+use soap::{Soap, SoapConfig};
 
 /// An optimizer of a module with its state.
 ///
@@ -36,6 +38,8 @@ pub enum AnyOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
     Rmsprop(OptimizerAdaptor<RmsProp, M, B>),
     /// Muon for kernels, AdamW for the rest.
     Muon(OptimizerAdaptor<KernelMuon<B::InnerBackend>, M, B>),
+    /// SOAP.
+    Soap(OptimizerAdaptor<Soap, M, B>),
 }
 
 /// The same expression for every kind.
@@ -48,6 +52,7 @@ macro_rules! each {
             AnyOptimizer::Sgd($inner) => $do,
             AnyOptimizer::Rmsprop($inner) => $do,
             AnyOptimizer::Muon($inner) => $do,
+            AnyOptimizer::Soap($inner) => $do,
         }
     };
 }
@@ -99,6 +104,14 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> AnyOptimizer<M, B> {
                     .init(),
             ),
             OptimKind::Muon => Self::Muon(OptimizerAdaptor::from(KernelMuon::new(optim))),
+            OptimKind::Soap => Self::Soap(
+                SoapConfig::new()
+                    .with_beta_1(beta_1)
+                    .with_beta_2(beta_2)
+                    .with_epsilon(optim.epsilon)
+                    .with_weight_decay(optim.weight_decay)
+                    .init(),
+            ),
         }
     }
 
@@ -115,7 +128,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> AnyOptimizer<M, B> {
                 }
             };
         }
-        carry!(Adam, Adamw, Adan, Sgd, Rmsprop, Muon)
+        carry!(Adam, Adamw, Adan, Sgd, Rmsprop, Muon, Soap)
     }
 
     /// One update.
@@ -149,6 +162,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> AnyOptimizer<M, B> {
                 }
             };
         }
-        Ok(load!(Adam, Adamw, Adan, Sgd, Rmsprop, Muon))
+        Ok(load!(Adam, Adamw, Adan, Sgd, Rmsprop, Muon, Soap))
     }
 }

@@ -21,6 +21,8 @@ pub enum OptimKind {
     Rmsprop,
     /// Muon (Jordan et al. 2024) for kernels, AdamW for everything else.
     Muon,
+    /// SOAP (Vyas et al. 2024): Adam in the eigenbasis of Shampoo's preconditioner.
+    Soap,
 }
 
 /// Course of the learning rate over a stage, after warm-up.

@@ -49,6 +49,8 @@ pub enum StageRounding {
     StraightThrough,
     /// The encoder's rate-distortion optimized symbols, straight-through.
     Optimized,
+    /// The same with the gradient of the rate under noise for the encoder.
+    Mixed,
 }
 
 /// Arithmetic of layers that code in integers.

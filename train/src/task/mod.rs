@@ -247,6 +247,12 @@ where
     /// Cost of coding.
     fn macs(&self) -> Macs;
 
+    /// Input channels of a parameter that stand behind those of its own network, where a layer reads a concatenation: a
+    /// wider model gets its new channels before these.
+    fn trailing_inputs(&self, _parameter: &str) -> usize {
+        0
+    }
+
     /// Names of the parts.
     fn parts(&self) -> Parts;
 }

@@ -5,7 +5,9 @@ use burn::tensor::{Tensor, TensorData};
 use codec_core::backend::CodecBackend;
 use codec_core::layers::Precision;
 use codec_image::models::wpmr::config::ALIGNMENT;
-use codec_image::models::wpmr::{PassMode, Rounding, Wpmr, WpmrConfig, export, quality};
+use codec_image::models::wpmr::{
+    PassMode, Rounding, Wpmr, WpmrConfig, export, quality, trailing_inputs,
+};
 
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
@@ -71,6 +73,7 @@ fn mode(stage: &Stage) -> PassMode {
             StageRounding::Noise => Rounding::Noise,
             StageRounding::StraightThrough => Rounding::StraightThrough,
             StageRounding::Optimized => Rounding::Optimized,
+            StageRounding::Mixed => Rounding::Mixed,
         },
         precision: match stage.precision {
             StagePrecision::Float => Precision::Float,
@@ -208,6 +211,10 @@ where
             decode: macs.decode,
             unit: "pixel",
         }
+    }
+
+    fn trailing_inputs(&self, parameter: &str) -> usize {
+        trailing_inputs(&self.config, parameter)
     }
 
     fn parts(&self) -> Parts {

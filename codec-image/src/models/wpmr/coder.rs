@@ -80,10 +80,21 @@ impl<B: CodecBackend> Coder<B> {
                 bias: Param::from_tensor(bias(params, device)),
             })
         };
-        let refine = |part: &str| -> Result<Refine<B>, Error> {
+        let residuals = |part: &str, count: usize| {
+            (0..count)
+                .map(|i| {
+                    Ok(Residual {
+                        spatial: conv(&format!("{part}.blocks.{i}.spatial"))?,
+                        mix: conv(&format!("{part}.blocks.{i}.mix"))?,
+                    })
+                })
+                .collect::<Result<Vec<_>, Error>>()
+        };
+        let refine = |part: &str, blocks: usize| -> Result<Refine<B>, Error> {
             Ok(Refine {
                 input: conv(&format!("{part}.refine.input"))?,
                 hidden: conv(&format!("{part}.refine.hidden"))?,
+                blocks: residuals(&format!("{part}.refine"), blocks)?,
                 output: conv(&format!("{part}.refine.output"))?,
             })
         };
@@ -93,14 +104,7 @@ impl<B: CodecBackend> Coder<B> {
         };
         let integer =
             |name: &str| -> Result<IntConv<B>, Error> { Ok(weights.integer(name)?.init(device)) };
-        let blocks = (0..weights.config().synthesis_blocks)
-            .map(|i| {
-                Ok(Residual {
-                    spatial: conv(&format!("synthesis.blocks.{i}.spatial"))?,
-                    mix: conv(&format!("synthesis.blocks.{i}.mix"))?,
-                })
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
+        let config = weights.config();
         let passes = (0..PASSES)
             .map(|i| {
                 Ok(Pass {
@@ -131,7 +135,7 @@ impl<B: CodecBackend> Coder<B> {
                 input: conv("analysis.input")?,
                 hidden: conv("analysis.hidden")?,
                 output: conv("analysis.output")?,
-                refine: refine("analysis")?,
+                refine: refine("analysis", config.analysis_refine_blocks)?,
             },
             hyper_analysis: HyperAnalysis {
                 input: conv("hyper_analysis.input")?,
@@ -141,9 +145,9 @@ impl<B: CodecBackend> Coder<B> {
             synthesis: Synthesis {
                 linear: linear("synthesis.linear")?,
                 input: conv("synthesis.input")?,
-                blocks,
+                blocks: residuals("synthesis", config.synthesis_blocks)?,
                 output: conv("synthesis.output")?,
-                refine: refine("synthesis")?,
+                refine: refine("synthesis", config.synthesis_refine_blocks)?,
             },
             hyper_synthesis: HyperSynthesis {
                 input: integer("hyper_synthesis.input")?,

@@ -27,11 +27,17 @@ pub struct WpmrConfig {
     #[config(default = 96)]
     pub analysis_width: usize,
     /// Width of the analysis refinement (1/16 resolution).
-    #[config(default = 96)]
+    #[config(default = 192)]
     pub analysis_refine_width: usize,
+    /// Residual blocks of the analysis refinement.
+    #[config(default = 1)]
+    pub analysis_refine_blocks: usize,
     /// Width of the synthesis refinement (1/16 resolution).
-    #[config(default = 128)]
+    #[config(default = 224)]
     pub synthesis_refine_width: usize,
+    /// Residual blocks of the synthesis refinement.
+    #[config(default = 2)]
+    pub synthesis_refine_blocks: usize,
     /// Width of the synthesis network (1/8 resolution).
     #[config(default = 128)]
     pub synthesis_width: usize,
@@ -51,7 +57,7 @@ pub struct WpmrConfig {
     #[config(default = 96)]
     pub entry_width: usize,
     /// Width of the context networks, in integers (1/16 resolution).
-    #[config(default = 128)]
+    #[config(default = 160)]
     pub context_width: usize,
     /// Lagrangian of quality 0, in bits per pixel per unit of squared error on the 0..255 scale.
     #[config(default = "0.0005")]
@@ -85,11 +91,15 @@ impl WpmrConfig {
                     + conv(BANDS + 1, a, 1)
                     + conv(a, a, 3)
                     + conv(a, BANDS, 1));
-        let refine = |width| {
+        let block = |width| conv(width, width, 3) + conv(width, width, 1);
+        let refine = |width, blocks: usize| {
             sixteenth
-                * (conv(LATENTS + 1, width, 1) + conv(width, width, 3) + conv(width, LATENTS, 1))
+                * (conv(LATENTS + 1, width, 1)
+                    + conv(width, width, 3)
+                    + blocks as f64 * block(width)
+                    + conv(width, LATENTS, 1))
         };
-        let analysis = analysis + refine(self.analysis_refine_width);
+        let analysis = analysis + refine(self.analysis_refine_width, self.analysis_refine_blocks);
         let h = self.hyper_analysis_width;
         let hyper_analysis = sixteenth * (conv(LATENTS + 1, h, 1) + conv(h, h, 3))
             + half * conv(4 * h, self.hyper_latents, 1);
@@ -108,13 +118,12 @@ impl WpmrConfig {
             .sum::<f64>()
             * sixteenth;
         let s = self.synthesis_width;
-        let block = conv(s, s, 3) + conv(s, s, 1);
-        let synthesis = refine(self.synthesis_refine_width)
+        let synthesis = refine(self.synthesis_refine_width, self.synthesis_refine_blocks)
             + wavelet
             + eighth
                 * (conv(BANDS, BANDS, 1)
                     + conv(BANDS + 1, s, 1)
-                    + self.synthesis_blocks as f64 * block
+                    + self.synthesis_blocks as f64 * block(s)
                     + conv(s, BANDS, 1));
         let shared = hyper_synthesis + context;
         Macs {

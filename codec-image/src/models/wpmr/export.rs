@@ -53,6 +53,11 @@ pub fn export<B: Backend>(
         collected.conv(&format!("{part}.refine.input"), &refine.input)?;
         collected.conv(&format!("{part}.refine.hidden"), &refine.hidden)?;
         collected.conv(&format!("{part}.refine.output"), &refine.output)?;
+        for (i, block) in refine.blocks.iter().enumerate() {
+            let name = format!("{part}.refine.blocks.{i}");
+            collected.conv(&format!("{name}.spatial"), &block.spatial)?;
+            collected.conv(&format!("{name}.mix"), &block.mix)?;
+        }
     }
     let entropy = &model.entropy;
     collected.conv("hyper_analysis.input", &entropy.analysis.input)?;

@@ -23,4 +23,5 @@ pub use coder::Coder;
 pub use config::{Macs, WpmrConfig};
 pub use export::export;
 pub use model::{Losses, PassMode, Rounding, Wpmr};
+pub use network::trailing_inputs;
 pub use weights::{FloatParams, WeightParts, Weights};

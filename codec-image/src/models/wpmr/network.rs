@@ -29,6 +29,20 @@ pub struct IntLayer {
     pub range: IntRange,
 }
 
+/// Input channels of a training parameter that stand behind those of its own network: where a layer reads a
+/// concatenation, a wider model gets its new channels before these.
+pub fn trailing_inputs(config: &WpmrConfig, parameter: &str) -> usize {
+    let path: Vec<&str> = parameter.split('.').collect();
+    let &["entropy", "passes", pass, layer, "weight"] = path.as_slice() else {
+        return 0;
+    };
+    match (layer, pass.parse::<usize>()) {
+        ("spatial", Ok(1..)) => config.hyper_width,
+        ("mean" | "scale", Ok(pass)) => pass * PASS_LATENTS,
+        _ => 0,
+    }
+}
+
 /// Names of the layers of the transforms and of the encoder side of the hyperprior.
 pub fn float_layers(config: &WpmrConfig) -> Vec<FloatLayer> {
     let layer = |name: String, input, output, kernel| FloatLayer {
@@ -58,13 +72,26 @@ pub fn float_layers(config: &WpmrConfig) -> Vec<FloatLayer> {
             1,
         ),
     ];
-    for (part, width) in [
-        ("analysis", config.analysis_refine_width),
-        ("synthesis", config.synthesis_refine_width),
+    for (part, width, blocks) in [
+        (
+            "analysis",
+            config.analysis_refine_width,
+            config.analysis_refine_blocks,
+        ),
+        (
+            "synthesis",
+            config.synthesis_refine_width,
+            config.synthesis_refine_blocks,
+        ),
     ] {
         layers.push(layer(format!("{part}.refine.input"), LATENTS + 1, width, 1));
         layers.push(layer(format!("{part}.refine.hidden"), width, width, 3));
         layers.push(layer(format!("{part}.refine.output"), width, LATENTS, 1));
+        for block in 0..blocks {
+            let name = format!("{part}.refine.blocks.{block}");
+            layers.push(layer(format!("{name}.spatial"), width, width, 3));
+            layers.push(layer(format!("{name}.mix"), width, width, 1));
+        }
     }
     for block in 0..config.synthesis_blocks {
         layers.push(layer(format!("synthesis.blocks.{block}.spatial"), s, s, 3));

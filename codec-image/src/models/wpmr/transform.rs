@@ -126,15 +126,20 @@ pub struct Refine<B: Backend> {
     pub input: Conv<B>,
     /// 3x3 layer.
     pub hidden: Conv<B>,
+    /// Residual blocks.
+    pub blocks: Vec<Residual<B>>,
     /// Last layer, starts as zero.
     pub output: Conv<B>,
 }
 
 impl<B: Backend> Refine<B> {
-    fn new(width: usize, device: &B::Device) -> Self {
+    fn new(width: usize, blocks: usize, device: &B::Device) -> Self {
         Self {
             input: ConvConfig::new([LATENTS + 1, width], 1).init(device),
             hidden: ConvConfig::new([width, width], 3).init(device),
+            blocks: (0..blocks)
+                .map(|_| Residual::new(width, 0.0, device))
+                .collect(),
             output: ConvConfig::new([width, LATENTS], 1)
                 .with_gain(0.0)
                 .init(device),
@@ -149,7 +154,10 @@ impl<B: CodecBackend> Refine<B> {
             with_plane(compand(latents.clone()), &centred(t)),
             Activation::Relu,
         );
-        let h = self.hidden.forward(h, Activation::Relu);
+        let mut h = self.hidden.forward(h, Activation::Relu);
+        for block in &self.blocks {
+            h = block.forward(h);
+        }
         latents + self.output.forward(h, Activation::None)
     }
 }
@@ -180,7 +188,11 @@ impl<B: Backend> Analysis<B> {
             output: ConvConfig::new([width, BANDS], 1)
                 .with_gain(0.0)
                 .init(device),
-            refine: Refine::new(config.analysis_refine_width, device),
+            refine: Refine::new(
+                config.analysis_refine_width,
+                config.analysis_refine_blocks,
+                device,
+            ),
         }
     }
 }
@@ -219,13 +231,32 @@ impl<B: CodecBackend> Analysis<B> {
     }
 }
 
-/// One residual block of the synthesis network.
+/// One residual block.
 #[derive(Module, Debug)]
 pub struct Residual<B: Backend> {
     /// 3x3 layer.
     pub spatial: Conv<B>,
     /// 1x1 layer.
     pub mix: Conv<B>,
+}
+
+impl<B: Backend> Residual<B> {
+    /// `gain` scales the initial weights of what the block adds.
+    fn new(width: usize, gain: f64, device: &B::Device) -> Self {
+        Self {
+            spatial: ConvConfig::new([width, width], 3).init(device),
+            mix: ConvConfig::new([width, width], 1)
+                .with_gain(gain)
+                .init(device),
+        }
+    }
+}
+
+impl<B: CodecBackend> Residual<B> {
+    fn forward(&self, h: Tensor<B, 4>) -> Tensor<B, 4> {
+        let inner = self.spatial.forward(h.clone(), Activation::Relu);
+        h + self.mix.forward(inner, Activation::None)
+    }
 }
 
 /// Synthesis transform.
@@ -256,20 +287,20 @@ impl<B: Backend> Synthesis<B> {
                     .unwrap_or_default()
             })
             .collect();
-        let block = || Residual {
-            spatial: ConvConfig::new([width, width], 3).init(device),
-            mix: ConvConfig::new([width, width], 1)
-                .with_gain(0.3)
-                .init(device),
-        };
         Self {
             linear: Linear::new(inverse, device),
             input: ConvConfig::new([BANDS + 1, width], 1).init(device),
-            blocks: (0..config.synthesis_blocks).map(|_| block()).collect(),
+            blocks: (0..config.synthesis_blocks)
+                .map(|_| Residual::new(width, 0.3, device))
+                .collect(),
             output: ConvConfig::new([width, BANDS], 1)
                 .with_gain(0.0)
                 .init(device),
-            refine: Refine::new(config.synthesis_refine_width, device),
+            refine: Refine::new(
+                config.synthesis_refine_width,
+                config.synthesis_refine_blocks,
+                device,
+            ),
         }
     }
 }
@@ -297,8 +328,7 @@ impl<B: CodecBackend> Synthesis<B> {
             .input
             .forward(with_plane(signal, &centred(t)), Activation::Relu);
         for block in &self.blocks {
-            let inner = block.spatial.forward(h.clone(), Activation::Relu);
-            h = h + block.mix.forward(inner, Activation::None);
+            h = block.forward(h);
         }
         let estimate = self.output.forward(h, Activation::None);
         let linear = unfold(B::scale_channels(latents, steps))?;

@@ -86,7 +86,7 @@ impl Weights {
         if entry("format")? != FORMAT || entry("family")? != FAMILY {
             return Err(malformed("not a weights file of family wpmr"));
         }
-        let config: WpmrConfig = serde_json::from_str(entry("config")?).map_err(malformed)?;
+        let config = read_config(entry("config")?)?;
         check_config(&config)?;
         let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
         let tensor = |name: &str| {
@@ -305,6 +305,16 @@ impl Weights {
     }
 }
 
+/// Hyperparameters of a file; those that came later stand for what there was before them where they are missing.
+fn read_config(text: &str) -> Result<WpmrConfig, Error> {
+    let mut config: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(malformed)?;
+    for later in ["analysis_refine_blocks", "synthesis_refine_blocks"] {
+        config.entry(later).or_insert(0.into());
+    }
+    serde_json::from_value(config.into()).map_err(malformed)
+}
+
 fn check_config(config: &WpmrConfig) -> Result<(), Error> {
     let widths = [
         config.analysis_width,
@@ -319,7 +329,13 @@ fn check_config(config: &WpmrConfig) -> Result<(), Error> {
     ];
     let lambdas = [config.lambda_min, config.lambda_max];
     if widths.iter().any(|w| !(1..=MAX_WIDTH).contains(w))
-        || config.synthesis_blocks > 64
+        || [
+            config.synthesis_blocks,
+            config.analysis_refine_blocks,
+            config.synthesis_refine_blocks,
+        ]
+        .iter()
+        .any(|blocks| *blocks > 64)
         || lambdas.iter().any(|l| !(l.is_finite() && *l > 0.0))
     {
         return Err(malformed("hyperparameters out of range"));

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 pub use codec_train::{
-    BEST, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume, RunOptions, Sample, SampleData,
-    StepMetrics, TrainError, ValidationPoint, WEIGHTS,
+    BEST, Compute, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume, RunOptions, Sample,
+    SampleData, StepMetrics, TrainError, ValidationPoint, WEIGHTS,
 };
 
 use crate::device::{Device, Kind};
@@ -22,6 +22,7 @@ pub fn train(
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
+    check_compute(recipe.compute, device)?;
     match &device.kind {
         Kind::Cpu => {
             let flex = burn::backend::flex::FlexDevice;
@@ -47,28 +48,77 @@ pub fn train(
     }
 }
 
-/// Sizes up a recipe.
+/// Sizes up a recipe and runs one step of its largest stage on noise, on a device.
 ///
 /// # Errors
-/// [`TrainError::Recipe`].
-pub fn plan(recipe: &Recipe) -> Result<Plan, TrainError> {
-    codec_train::plan::<Autodiff<Flex>>(recipe, &burn::backend::flex::FlexDevice)
+/// As [`train`].
+pub fn plan(recipe: &Recipe, device: &Device) -> Result<Plan, TrainError> {
+    check_compute(recipe.compute, device)?;
+    match &device.kind {
+        Kind::Cpu => codec_train::plan::<Autodiff<Flex>>(recipe, &burn::backend::flex::FlexDevice),
+        #[cfg(feature = "wgpu")]
+        Kind::Wgpu {
+            device: adapter, ..
+        } => gpu::guarded(device, || {
+            codec_train::plan::<Autodiff<burn::backend::Wgpu>>(recipe, adapter)
+        }),
+        #[cfg(feature = "cuda")]
+        Kind::Cuda(index) => {
+            let cuda = burn::backend::cuda::CudaDevice::new(*index);
+            gpu::guarded(device, || {
+                codec_train::plan::<Autodiff<burn::backend::Cuda>>(recipe, &cuda)
+            })
+        }
+    }
+}
+
+/// Whether a device can keep what a recipe says about number formats.
+fn check_compute(compute: Compute, device: &Device) -> Result<(), TrainError> {
+    let (asked, reason) = match (compute, &device.kind) {
+        (Compute::Auto, _) => return Ok(()),
+        (Compute::Bf16, _) => (
+            "bf16",
+            "Burn 0.21 has no mixed precision, and integer layers are not exact in bfloat16",
+        ),
+        #[cfg(feature = "cuda")]
+        (Compute::Tf32, Kind::Cuda(_)) => return Ok(()),
+        (Compute::Tf32, _) => ("tf32", "only CUDA has this format"),
+        #[cfg(feature = "cuda")]
+        (Compute::F32, Kind::Cuda(_)) => (
+            "f32",
+            "Burn 0.21 multiplies in TF32 on CUDA and has no switch for it",
+        ),
+        (Compute::F32, _) => return Ok(()),
+    };
+    Err(TrainError::Compute {
+        asked,
+        device: device.choice().to_string(),
+        reason,
+    })
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu {
-    use super::{Device, Outcome, TrainError};
+    use super::{Device, TrainError};
     use crate::device::guard::guard;
 
-    pub(super) fn guarded(
+    pub(super) fn guarded<T>(
         device: &Device,
-        run: impl FnOnce() -> Result<Outcome, TrainError>,
-    ) -> Result<Outcome, TrainError> {
+        run: impl FnOnce() -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
         let mut result = None;
-        guard(&device.choice().to_string(), || {
+        let guarded = guard(&device.choice().to_string(), || {
             result = Some(run());
             Ok(())
-        })?;
-        result.unwrap_or_else(|| Err(TrainError::Recipe("the run ended without a result".into())))
+        });
+        match guarded {
+            Err(codec_core::Error::Device { device, reason }) if reason.contains("memory") => {
+                Err(TrainError::DeviceMemory { device, reason })
+            }
+            Err(error) => Err(error.into()),
+            Ok(()) => result.unwrap_or_else(|| {
+                Err(TrainError::Recipe("the run ended without a result".into()))
+            }),
+        }
     }
 }

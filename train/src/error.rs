@@ -46,6 +46,16 @@ pub enum TrainError {
     /// The model refused its input or parameters.
     #[error(transparent)]
     Model(#[from] codec_core::Error),
+    /// The device has not enough memory for the batch.
+    #[error(
+        "{device} is out of memory ({reason}); the last checkpoint is kept: lower stages.N.batch or patch, and raise optim.accumulate instead"
+    )]
+    DeviceMemory {
+        /// The device.
+        device: String,
+        /// In its own words.
+        reason: String,
+    },
     /// The device cannot do what the recipe asks for.
     #[error("compute = \"{asked}\" is not supported on {device}: {reason}")]
     Compute {

@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::recipe::Recipe;
 use crate::recipe::suggest::unknown;
+use crate::task::Parts;
 use crate::task::wpmr::WpmrTask;
 
 /// Names of the families.
@@ -15,6 +16,17 @@ pub const NAMES: &[&str] = &["wpmr"];
 pub(crate) fn check(recipe: &Recipe) -> Result<(), TrainError> {
     match recipe.family.as_str() {
         "wpmr" => WpmrTask::new(recipe).map(|_| ()),
+        other => Err(unknown_family(other)),
+    }
+}
+
+/// Names of a family's parts.
+///
+/// # Errors
+/// [`TrainError::Recipe`].
+pub(crate) fn parts(recipe: &Recipe) -> Result<Parts, TrainError> {
+    match recipe.family.as_str() {
+        "wpmr" => Ok(crate::task::wpmr::PARTS),
         other => Err(unknown_family(other)),
     }
 }

@@ -13,8 +13,11 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::data::HostBatch;
 use crate::networks::Prepared;
+use crate::parameters::Parameters;
 use crate::storage::{Disk, replace};
 
+/// Parameters of largest magnitude that are listed.
+const LARGEST: usize = 5;
 /// Names that are listed at most.
 const LISTED: usize = 32;
 
@@ -29,6 +32,8 @@ pub(crate) struct Found {
     pub parameters: Vec<String>,
     /// Parameters whose gradients are not finite, in the order of the model.
     pub gradients: Vec<String>,
+    /// Parameters of largest magnitude: where numbers were about to overflow.
+    pub largest: Vec<(String, f32)>,
 }
 
 impl Found {
@@ -47,6 +52,7 @@ impl Found {
             terms,
             parameters,
             gradients: Vec::new(),
+            largest: largest(model),
         }
     }
 
@@ -66,6 +72,7 @@ impl Found {
             terms: Vec::new(),
             parameters: parameters(model),
             gradients: visitor.names.found,
+            largest: largest(model),
         }
     }
 
@@ -77,6 +84,7 @@ impl Found {
             terms: Vec::new(),
             parameters,
             gradients: Vec::new(),
+            largest: largest(model),
         })
     }
 
@@ -127,6 +135,21 @@ fn parameters<B: Backend, M: Module<B>>(model: &M) -> Vec<String> {
     let mut values = Values(Names::default());
     model.visit(&mut values);
     values.0.found
+}
+
+fn largest<B: Backend, M: Module<B>>(model: &M) -> Vec<(String, f32)> {
+    let mut all: Vec<(String, f32)> = Parameters::of(model)
+        .tensors()
+        .iter()
+        .map(|tensor| {
+            let magnitudes = tensor.values.iter().filter(|v| v.is_finite());
+            let peak = magnitudes.fold(0f32, |peak, v| peak.max(v.abs()));
+            (tensor.name.clone(), peak)
+        })
+        .collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    all.truncate(LARGEST);
+    all
 }
 
 struct Gradients<'a> {

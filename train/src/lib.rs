@@ -29,14 +29,14 @@ mod storage;
 pub mod task;
 mod trainer;
 
-pub use data::Item;
+pub use data::{Content, Item};
 pub use error::TrainError;
 pub use events::{Event, Metrics, Observer, Sample, SampleData, StepMetrics, ValidationPoint};
 pub use gradients::{Alone, Exchange};
 pub use options::{BEST, Outcome, Resume, RunOptions, WEIGHTS};
 pub use plan::{Plan, plan};
 pub use recipe::{
-    Auxiliary, Checkpoints, Compute, Data, Ema, Optim, OptimKind, QualitySampling, Recipe,
+    Auxiliary, Checkpoints, Compute, Data, Ema, Optim, OptimKind, Paths, QualitySampling, Recipe,
     Sampling, Schedule, Stage, StagePrecision, StageRounding, Validation,
 };
 pub use trainer::{train, train_with};

@@ -1,15 +1,16 @@
 //! Everything that learns in a run, and its way into checkpoints and back.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use burn::module::{AutodiffModule, Module};
+use burn::module::{AutodiffModule, Module, ParamId};
 use burn::optim::GradientsParams;
 use burn::record::{BinBytesRecorder, BinFileRecorder, FullPrecisionSettings, Recorder};
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::backend::CodecBackend;
 
 use crate::TrainError;
-use crate::average::average;
+use crate::average::{average, ids};
 use crate::checkpoint::{self, AVERAGE};
 use crate::gradients::{Exchange, clip_by_global_norm, split};
 use crate::optim::AnyOptimizer;
@@ -18,6 +19,7 @@ use crate::recipe::Optim;
 use crate::task::{Averaged, Task};
 
 const MODEL: &str = "model";
+const MODEL_FILE: &str = "model.bin";
 const OPTIMIZER: &str = "optimizer";
 const AUXILIARY: &str = "auxiliary";
 
@@ -31,6 +33,8 @@ where
     pub model: T::Model,
     pub average: Averaged<T, B>,
     optimizer: AnyOptimizer<T::Model, B>,
+    /// Parameters that never learn. Their average would drift by its rounding.
+    held: HashSet<ParamId>,
     /// Of the auxiliary parameters.
     auxiliary: Option<AnyOptimizer<T::Model, B>>,
 }
@@ -55,12 +59,18 @@ where
         Self {
             average: model.valid(),
             model,
+            held: HashSet::new(),
             optimizer: AnyOptimizer::new(optim),
             auxiliary: optim
                 .aux
                 .is_some()
                 .then(|| AnyOptimizer::new(&optim.auxiliary())),
         }
+    }
+
+    /// Leaves parameters whose names satisfy a condition out of averaging.
+    pub(crate) fn hold(&mut self, condition: impl Fn(&str) -> bool) {
+        self.held = ids::<B, _>(&self.model, condition);
     }
 
     /// Goes over to the optimizer of another stage.
@@ -123,7 +133,7 @@ where
         if let Some(optimizer) = &mut self.auxiliary {
             self.model = optimizer.step(optim.auxiliary().lr, self.model, gradients.auxiliary);
         }
-        self.average = average(self.average, &self.model, decay);
+        self.average = average(self.average, &self.model, decay, &self.held);
         self
     }
 
@@ -140,7 +150,7 @@ where
         let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
         let model = Recorder::<B>::record(&recorder, self.model.clone().into_record(), ());
         let mut files = vec![
-            ("model.bin", model.map_err(bad)?),
+            (MODEL_FILE, model.map_err(bad)?),
             ("optimizer.bin", self.optimizer.to_bytes().map_err(bad)?),
             (
                 AVERAGE,
@@ -151,6 +161,18 @@ where
             files.push(("auxiliary.bin", auxiliary.to_bytes().map_err(bad)?));
         }
         Ok(files)
+    }
+
+    /// Bytes of the optimizers' state.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`].
+    pub(crate) fn optimizer_bytes(&self) -> Result<u64, TrainError> {
+        let files = self.files()?;
+        let optimizers = files
+            .iter()
+            .filter(|(name, _)| ![MODEL_FILE, AVERAGE].contains(name));
+        Ok(optimizers.map(|(_, bytes)| bytes.len() as u64).sum())
     }
 
     /// Takes over a checkpoint.

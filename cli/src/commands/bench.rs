@@ -39,7 +39,7 @@ pub struct BenchArgs {
     /// Effort and tiles.
     #[command(flatten)]
     pub effort: EffortArgs,
-    /// Model, as listed by codec models list
+    /// Model, as listed by codec models list, or the folder of a training run
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Weights file instead of the built-in weights
@@ -86,7 +86,8 @@ struct Report {
 /// As [`super::run`]; the first picture that fails ends it.
 pub fn run(args: &BenchArgs, console: &Console) -> anyhow::Result<Status> {
     let limits = Limits::default();
-    let weights = super::read_weights(args.weights.as_deref())?;
+    let (model, weights) =
+        super::model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
     let device = args.device.open()?;
     let sources = plan::sources(&args.inputs, plan::PICTURES)?;
     let mut pictures = Vec::new();
@@ -96,7 +97,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> anyhow::Result<Status> {
     if pictures.is_empty() {
         pictures.push(("generated picture".to_owned(), generated(768, 512)?));
     }
-    let open = || Codec::open(args.model.as_deref(), weights.as_deref(), &device);
+    let open = || Codec::open(model, weights.as_deref(), &device);
     let mut load = Vec::new();
     for _ in 0..args.warmup + args.runs {
         let started = Instant::now();

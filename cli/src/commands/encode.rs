@@ -51,7 +51,7 @@ pub struct EncodeArgs {
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
     pub limit_pixels: u64,
-    /// Model, as listed by codec models list
+    /// Model, as listed by codec models list, or the folder of a training run
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Weights file instead of the built-in weights
@@ -82,9 +82,10 @@ struct Session {
 /// As [`super::run`].
 pub fn run(args: &EncodeArgs, console: &Console) -> anyhow::Result<Status> {
     let jobs = plan::plan(&args.inputs, &args.output, SIDES)?;
-    let weights = super::read_weights(args.weights.as_deref())?;
+    let (model, weights) =
+        super::model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
     let device = args.device.open()?;
-    let open = |device: &Device| Codec::open(args.model.as_deref(), weights.as_deref(), device);
+    let open = |device: &Device| Codec::open(model, weights.as_deref(), device);
     let reference = if args.verify {
         let cpu = Device::open(DeviceChoice::Cpu)?;
         Some((open(&cpu)?, device.is_cpu()))

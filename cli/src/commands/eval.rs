@@ -11,7 +11,7 @@ use codec_eval::{
     Coded, Metric, RdCurve, RgbImage, evaluate_anchor, evaluate_serial, load_pictures, plot, report,
 };
 
-use super::read_weights;
+use super::model_and_weights;
 use crate::args::DeviceArgs;
 use crate::console::{Console, print};
 use crate::exit::Status;
@@ -37,7 +37,7 @@ pub struct EvalArgs {
     /// Anchors encoded in the same run: jpeg, webp, avif
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub against: Vec<String>,
-    /// Model, as `codec models list` names it
+    /// Model, as `codec models list` names it, or the folder of a training run
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Weights file, instead of the built-in weights
@@ -73,8 +73,8 @@ pub fn run(args: &EvalArgs, console: &Console) -> anyhow::Result<Status> {
     let chosen = choose(&args.against)?;
     let pictures = load_pictures(&args.folder)?;
     let device = args.device.open()?;
-    let weights = read_weights(args.weights.as_deref())?;
-    let codec = codec::Codec::open(args.model.as_deref(), weights.as_deref(), &device)?;
+    let (model, weights) = model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
+    let codec = codec::Codec::open(model, weights.as_deref(), &device)?;
     let options = EncodeOptions {
         effort: args.effort,
         ..EncodeOptions::default()

@@ -12,6 +12,7 @@ pub mod train;
 use std::path::Path;
 
 use anyhow::Context;
+use codec::training::WEIGHTS;
 
 use crate::args::Command;
 use crate::console::Console;
@@ -34,10 +35,35 @@ pub fn run(command: Command, console: &Console) -> anyhow::Result<Status> {
     }
 }
 
-/// Reads a weights file, if one is named.
+/// Reads a weights file, if one is named. The folder of a training run stands for the weights in it.
 fn read_weights(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
     let read = |path: &Path| {
-        std::fs::read(path).with_context(|| format!("cannot read weights {}", path.display()))
+        let path = if path.is_dir() {
+            path.join(WEIGHTS)
+        } else {
+            path.to_path_buf()
+        };
+        std::fs::read(&path).with_context(|| format!("cannot read weights {}", path.display()))
     };
     path.map(read).transpose()
+}
+
+/// What `-m` and `--weights` come to: the name of a built-in model, or weights. `-m` also takes a weights file or the
+/// folder of a training run.
+fn model_and_weights<'a>(
+    model: Option<&'a str>,
+    weights: Option<&Path>,
+) -> anyhow::Result<(Option<&'a str>, Option<Vec<u8>>)> {
+    match model.map(Path::new) {
+        Some(path)
+            if weights.is_none()
+                && path.exists()
+                && codec::models()
+                    .iter()
+                    .all(|known| Path::new(known.name) != path) =>
+        {
+            Ok((None, read_weights(Some(path))?))
+        }
+        _ => Ok((model, read_weights(weights)?)),
+    }
 }

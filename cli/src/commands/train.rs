@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use codec::training::{
-    Event, Observer, Outcome, Recipe, Resume, RunOptions, ValidationPoint, plan,
+    Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, ValidationPoint, plan,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::DeviceArgs;
 use crate::console::{Console, print, print_json};
-use crate::exit::Status;
+use crate::exit::{Status, usage};
 use crate::interrupt;
 
 /// Batches prepared ahead of the device.
@@ -22,6 +22,8 @@ const PREFETCH: usize = 4;
 #[command(after_long_help = "Examples:
   codec train recipes/wpmr.toml --out runs/wpmr
   codec train recipes/wpmr.toml --out runs/wpmr --resume auto
+  codec train recipes/quick.toml --data photos --out runs/mine
+  codec train recipes/wpmr.toml --out runs/tuned --init runs/wpmr --freeze encoder --set optim.lr=1e-4
   codec train recipes/wpmr.toml --out runs/small --set model.synthesis_width=64 --dry-run")]
 pub struct TrainArgs {
     /// Recipe (TOML)
@@ -35,11 +37,14 @@ pub struct TrainArgs {
     /// Start from a weights file or a checkpoint; new layers start afresh
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
-    /// Change an entry of the recipe, for instance stages.0.lr=1e-4; repeatable
+    /// Leave parts as they are: encoder, decoder or a pattern of names; repeatable
+    #[arg(long, value_name = "PART")]
+    pub freeze: Vec<String>,
+    /// Change an entry of the recipe, for instance optim.lr=1e-4; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Folder of training pictures, instead of the recipe's
-    #[arg(long, value_name = "DIR")]
+    /// Training data, instead of the recipe's: a folder, shard, manifest or pattern
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Seed, instead of the recipe's
     #[arg(long, value_name = "N")]
@@ -47,7 +52,7 @@ pub struct TrainArgs {
     /// Stop after this step, with a checkpoint
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
-    /// Print what would be trained, and stop
+    /// Print size, cost and memory, run one step on noise, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON line per event on stdout
@@ -72,18 +77,19 @@ fn parse_resume(text: &str) -> Result<Resume, String> {
 pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
     let text = std::fs::read_to_string(&args.recipe)
         .with_context(|| format!("cannot read recipe {}", args.recipe.display()))?;
-    let mut recipe = Recipe::parse(&text)?;
+    let mut recipe = Recipe::parse(&text).map_err(as_usage)?;
     for assignment in &args.set {
-        recipe = recipe.set(assignment)?;
+        recipe = recipe.set(assignment).map_err(as_usage)?;
     }
     if let Some(data) = &args.data {
-        recipe.data.train.clone_from(data);
+        recipe.data.train = data.clone().into();
     }
     recipe.seed = args.seed.unwrap_or(recipe.seed);
-    if args.dry_run {
-        return dry_run(&recipe, args.json);
-    }
+    recipe = recipe.freeze(&args.freeze).map_err(as_usage)?;
     let device = args.device.open()?;
+    if args.dry_run {
+        return dry_run(&recipe, &device, args.json);
+    }
     let options = RunOptions {
         out: args.out.clone(),
         resume: args.resume.clone().unwrap_or(Resume::No),
@@ -112,32 +118,49 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
     }
 }
 
-fn dry_run(recipe: &Recipe, json: bool) -> anyhow::Result<Status> {
-    let plan = plan(recipe)?;
+/// What is wrong with a recipe is wrong with the command line.
+fn as_usage(error: TrainError) -> anyhow::Error {
+    usage(error.to_string())
+}
+
+fn dry_run(recipe: &Recipe, device: &codec::Device, json: bool) -> anyhow::Result<Status> {
+    let plan = plan(recipe, device)?;
     if json {
         print_json(&serde_json::json!({
-            "schema": "codec.train-plan/1",
+            "schema": "codec.train-plan/2",
             "name": recipe.name,
             "parameters": plan.parameters,
-            "encode_macs_per_pixel": plan.macs.encode,
-            "decode_macs_per_pixel": plan.macs.decode,
+            "unit": plan.macs.unit,
+            "encode_macs": plan.macs.encode,
+            "decode_macs": plan.macs.decode,
             "steps": plan.steps,
+            "state_bytes": plan.state_bytes,
+            "peak_bytes": plan.peak_bytes,
+            "step": { "stage": plan.stage, "loss": plan.loss, "seconds": plan.seconds },
         }))?;
     } else {
+        let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+        let peak = plan.peak_bytes.map_or_else(
+            || "not known here".to_owned(),
+            |bytes| format!("{:.0} MiB in all", mib(bytes)),
+        );
+        let unit = plan.macs.unit;
         print(&format!(
-            "{}: {} parameters, {:.1} kMAC/pixel encoding, {:.1} decoding, {} steps in {} stages\n",
+            "{}: {} parameters, {} steps in {} stages\n\
+             cost: {:.1} kMAC/{unit} encoding, {:.1} decoding\n\
+             memory: {:.0} MiB of weights, gradients, average and optimizer; {peak}\n\
+             one step of stage {} on noise: {:.2} s, loss {:.4}\n",
             recipe.name,
             plan.parameters,
-            plan.macs.encode / 1e3,
-            plan.macs.decode / 1e3,
             plan.steps,
             recipe.stages.len(),
+            plan.macs.encode / 1e3,
+            plan.macs.decode / 1e3,
+            mib(plan.state_bytes),
+            plan.stage,
+            plan.seconds,
+            plan.loss,
         ))?;
-    }
-    for folder in [&recipe.data.train, &recipe.data.validation] {
-        if !folder.is_dir() {
-            bail!("data folder {} does not exist", folder.display());
-        }
     }
     Ok(Status::Done)
 }
@@ -257,14 +280,22 @@ mod tests {
     #[test]
     fn options_parse() {
         let line = "train r.toml --out run --resume auto --set a=1 --set b.c=2 --data d --seed 7 --max-steps 9 \
-                    --dry-run --json --device cpu -j 2";
+                    --freeze encoder --dry-run --json --device cpu -j 2";
         let Command::Train(args) = parse(line).unwrap().command else {
             panic!()
         };
         assert_eq!(args.resume, Some(Resume::Auto));
         assert_eq!(args.set, ["a=1", "b.c=2"]);
+        assert_eq!(args.freeze, ["encoder"]);
         assert_eq!((args.seed, args.max_steps), (Some(7), Some(9)));
         assert!(args.dry_run && args.json);
         assert!(parse("train r.toml").is_err(), "--out is required");
+        let Command::Train(args) = parse("train r.toml -o run --resume old/step-00000010")
+            .unwrap()
+            .command
+        else {
+            panic!()
+        };
+        assert_eq!(args.resume, Some(Resume::From("old/step-00000010".into())));
     }
 }

@@ -251,7 +251,8 @@ pub struct IntConvParams {
 }
 
 impl IntConvParams {
-    fn real_weight(&self) -> Vec<f32> {
+    /// The kernel in real units, `[out, in, k, k]`.
+    pub fn real_weight(&self) -> Vec<f32> {
         let fan = self.weight.len() / self.weight_fraction.len().max(1);
         self.weight
             .chunks(fan.max(1))
@@ -263,7 +264,8 @@ impl IntConvParams {
             .collect()
     }
 
-    fn real_bias(&self) -> Vec<f32> {
+    /// The bias in real units, `[out]`.
+    pub fn real_bias(&self) -> Vec<f32> {
         self.bias
             .iter()
             .zip(&self.weight_fraction)

@@ -1,6 +1,7 @@
 //! Recipes: everything that decides a training run, in one TOML file.
 
 mod assign;
+mod data;
 mod optim;
 mod quality;
 mod stage;
@@ -8,10 +9,9 @@ pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
+pub use data::{Data, Paths};
 pub use optim::{Auxiliary, Ema, Optim, OptimKind, Schedule};
 pub use quality::{QualitySampling, Sampling};
 pub use stage::{Stage, StagePrecision, StageRounding};
@@ -79,22 +79,6 @@ pub enum Compute {
     Bf16,
 }
 
-/// Training data.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// Folder of training pictures (searched recursively).
-    pub train: PathBuf,
-    /// Folder of validation pictures.
-    pub validation: PathBuf,
-    /// Random downscaling, smallest and largest factor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rescale: Option<(f32, f32)>,
-    /// Worker threads that prepare batches.
-    #[serde(default = "one")]
-    pub workers: usize,
-}
-
 /// How often and on what the model is validated.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -139,10 +123,6 @@ impl Default for Checkpoints {
     }
 }
 
-fn one() -> usize {
-    1
-}
-
 /// Most crops in a batch and most steps in a stage, so that sums cannot overflow.
 const MAX_BATCH: usize = 1 << 16;
 const MAX_STEPS: u64 = 1 << 40;
@@ -180,6 +160,29 @@ impl Recipe {
             )));
         }
         Ok(recipe)
+    }
+
+    /// Freezes more in every stage: patterns, or `encoder` or `decoder` for all that only that side learns.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`].
+    pub fn freeze(mut self, patterns: &[String]) -> Result<Self, TrainError> {
+        let parts = family::parts(&self)?;
+        for pattern in patterns {
+            let expanded: Vec<String> = match pattern.as_str() {
+                "encoder" => parts.encoder.iter().map(|p| (*p).to_owned()).collect(),
+                "decoder" => parts.decoder.iter().map(|p| (*p).to_owned()).collect(),
+                other => vec![other.to_owned()],
+            };
+            for stage in &mut self.stages {
+                for pattern in &expanded {
+                    if !stage.freeze.contains(pattern) {
+                        stage.freeze.push(pattern.clone());
+                    }
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// The recipe as TOML, with every default written out.
@@ -228,6 +231,7 @@ impl Recipe {
         if self.validation.qualities.is_empty() {
             return Err(invalid("validation.qualities", &"[]", "at least one"));
         }
+        self.data.check()?;
         self.quality.check()?;
         family::check(self)
     }

@@ -13,6 +13,7 @@ use crate::TrainError;
 use crate::data::Item;
 use crate::events::{Metrics, Sample};
 use crate::losses::Domain;
+use crate::parameters::Parameters;
 use crate::recipe::{Recipe, Stage};
 
 /// The model of a task without automatic differentiation, as it is averaged, validated and exported.
@@ -243,6 +244,12 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError>;
+
+    /// Parameters of a weights file that [`Task::export`] has made, as far as they can be had from it.
+    ///
+    /// # Errors
+    /// Those of reading weights.
+    fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError>;
 
     /// Cost of coding.
     fn macs(&self) -> Macs;

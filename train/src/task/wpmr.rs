@@ -6,14 +6,15 @@ use codec_core::backend::CodecBackend;
 use codec_core::layers::Precision;
 use codec_image::models::wpmr::config::ALIGNMENT;
 use codec_image::models::wpmr::{
-    PassMode, Rounding, Wpmr, WpmrConfig, export, quality, trailing_inputs,
+    PassMode, Rounding, Weights, Wpmr, WpmrConfig, export, import, quality, trailing_inputs,
 };
 
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
-use crate::data::Item;
+use crate::data::{Content, Item};
 use crate::events::{Metrics, Sample, SampleData};
 use crate::losses::Domain;
+use crate::parameters::{NamedTensor, Parameters};
 use crate::recipe::suggest::{invalid, unknown};
 use crate::recipe::{Recipe, Stage, StagePrecision, StageRounding};
 
@@ -21,6 +22,19 @@ use crate::recipe::{Recipe, Stage, StagePrecision, StageRounding};
 /// quality range, and every quality should count alike.
 const BALANCE_POWER: f64 = 0.45;
 const BALANCE_LAMBDA: f64 = 0.02;
+
+/// Names of the parts.
+pub(crate) const PARTS: Parts = Parts {
+    // Steps scale latents on both sides, but a decoder that is tuned alone must keep those of its encoder.
+    encoder: &["analysis", "entropy.analysis", "steps"],
+    decoder: &[
+        "synthesis",
+        "entropy.synthesis",
+        "entropy.passes",
+        "entropy.prior",
+    ],
+    auxiliary: &["entropy.prior"],
+};
 
 /// `wpmr` by a recipe.
 #[derive(Debug, Clone)]
@@ -204,6 +218,19 @@ where
         Ok(export(model, &self.config, name, recipe)?)
     }
 
+    fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError> {
+        let weights = Weights::from_bytes(bytes)?;
+        let tensors = import(&weights)?;
+        let tensors = tensors
+            .into_iter()
+            .map(|(name, shape, values)| NamedTensor {
+                name,
+                shape,
+                values,
+            });
+        Ok(Parameters::from_tensors(tensors.collect()))
+    }
+
     fn macs(&self) -> Macs {
         let macs = self.config.macs();
         Macs {
@@ -218,23 +245,15 @@ where
     }
 
     fn parts(&self) -> Parts {
-        Parts {
-            // Steps scale latents on both sides, but a decoder that is tuned alone must keep those of its encoder.
-            encoder: &["analysis", "entropy.analysis", "steps"],
-            decoder: &[
-                "synthesis",
-                "entropy.synthesis",
-                "entropy.passes",
-                "entropy.prior",
-            ],
-            auxiliary: &["entropy.prior"],
-        }
+        PARTS
     }
 }
 
 /// Top left part of a picture whose sides are multiples of the model's alignment.
 fn crop<B: Backend>(item: &Item, device: &B::Device) -> Option<Tensor<B, 4>> {
-    let Item::Picture(picture) = item;
+    let Content::Picture(picture) = item.content() else {
+        return None;
+    };
     let (width, height) = (
         picture.width() / ALIGNMENT * ALIGNMENT,
         picture.height() / ALIGNMENT * ALIGNMENT,
@@ -287,7 +306,7 @@ fn scalar<B: Backend>(x: Tensor<B, 1>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::backend::{Autodiff, Flex};
+    use burn::backend::Flex;
     use burn::module::Module;
 
     /// Every parameter belongs to exactly one side, so that freezing one side trains the other.
@@ -298,13 +317,63 @@ mod tests {
             config: config(&table).unwrap(),
         };
         let device = burn::backend::flex::FlexDevice;
-        let parts = <WpmrTask as Task<Autodiff<Flex>>>::parts(&task);
+        let parts = PARTS;
         let model = task.config.init::<Flex>(&device);
         assert!(model.num_params() > 0);
         for tensor in crate::parameters::Parameters::of(&model).tensors() {
             let sides =
                 [parts.encoder, parts.decoder].map(|p| crate::pattern::any(p, &tensor.name));
             assert_eq!(sides.iter().filter(|s| **s).count(), 1, "{}", tensor.name);
+        }
+    }
+
+    /// Weights that were exported come back as parameters that export to the same coder.
+    #[test]
+    fn exported_weights_are_imported() {
+        let table = toml::toml! {
+            synthesis_width = 8
+            analysis_width = 8
+            synthesis_blocks = 1
+            hyper_latents = 4
+            context_width = 16
+        };
+        let config = config(&table).unwrap();
+        let device = burn::backend::flex::FlexDevice;
+        <Flex as Backend>::seed(&device, 3);
+        let model = config.init::<Flex>(&device);
+        let bytes = export(&model, &config, "wpmr/test", "").unwrap();
+        let tensors = import(&Weights::from_bytes(&bytes).unwrap()).unwrap();
+        let source = Parameters::from_tensors(
+            tensors
+                .into_iter()
+                .map(|(name, shape, values)| NamedTensor {
+                    name,
+                    shape,
+                    values,
+                })
+                .collect(),
+        );
+        <Flex as Backend>::seed(&device, 4);
+        let other = config.init::<Flex>(&device);
+        let mut parameters = Parameters::of(&other);
+        let new = parameters.grow_from(&source).unwrap();
+        assert!(
+            new.iter().all(|name| name.starts_with("entropy.prior")),
+            "{new:?}"
+        );
+        let again = parameters.apply(other).unwrap();
+        let bytes_again = export(&again, &config, "wpmr/test", "").unwrap();
+        let read = |bytes: &[u8]| {
+            let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+            let tensors = file.tensors().into_iter();
+            tensors
+                .filter(|(name, _)| name != "tables.hyper" && name != "steps")
+                .map(|(name, view)| (name, view.data().to_vec()))
+                .collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let (first, second) = (read(&bytes), read(&bytes_again));
+        for (name, values) in &first {
+            assert_eq!(Some(values), second.get(name), "{name}");
         }
     }
 }

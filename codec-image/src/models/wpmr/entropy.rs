@@ -21,6 +21,8 @@ use super::transform::{compand, with_plane};
 pub const MEAN_MAX: i32 = 8_191;
 /// Largest scale index.
 pub const SCALE_MAX: i32 = 63;
+/// Parameters of the scale layers are stored over two to this power.
+pub const SCALE_GAIN_LOG2: i32 = 3;
 /// Hyperlatents enter the integer network times this, so that small ones matter.
 pub const HYPER_GAIN: f32 = 0.25;
 
@@ -158,7 +160,7 @@ impl<B: Backend> EntropyModel<B> {
                             .with_lo(0)
                             .with_hi(SCALE_MAX)
                             .with_fraction(0)
-                            .with_gain_log2(3)
+                            .with_gain_log2(SCALE_GAIN_LOG2)
                             .with_init_gain(2.0)
                             .with_init_bias(12.0)
                             .init(device),

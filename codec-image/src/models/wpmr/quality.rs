@@ -107,3 +107,61 @@ pub fn level_positions() -> Vec<f32> {
 pub fn quality_plane(t: f32) -> i32 {
     (t.clamp(0.0, 1.0) * 128.0 + 0.5).floor() as i32 - 64
 }
+
+/// Values of [`StepCurves`]' parameter that give a table, with their shape.
+///
+/// Between two knots the logarithm of a step is a straight line, so two stored levels on it tell it all.
+pub(super) fn knots_of(config: &WpmrConfig, table: &StepTable) -> (Vec<usize>, Vec<f32>) {
+    let levels = QUALITY_LEVELS - 1;
+    let mut knots = Vec::with_capacity(KNOTS * STEPS);
+    for knot in 0..KNOTS {
+        // The first two levels after a knot, or the last two before the last one.
+        let at = (knot * levels) as f32 / (KNOTS - 1) as f32;
+        let first = (at.ceil() as usize).min(levels - 1);
+        let position = (at - first as f32).clamp(-1.0, 1.0);
+        let row = |level: usize| {
+            let t = level as f32 / levels as f32;
+            let base = base_step(config, t).ln();
+            let values = table.values().iter().skip(level * STEPS).take(STEPS);
+            values.map(move |v| f64::from(*v).ln() - base)
+        };
+        for (a, b) in row(first).zip(row(first + 1)) {
+            let value = a + (b - a) * f64::from(position);
+            knots.push((value / f64::from(STEP_RATE)) as f32);
+        }
+    }
+    (vec![KNOTS, STEPS], knots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+
+    #[test]
+    fn knots_come_back_from_the_table() {
+        let config = WpmrConfig::new();
+        let device = Default::default();
+        let values: Vec<f32> = (0..KNOTS * STEPS)
+            .map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0)
+            .collect();
+        let curves = StepCurves::<Flex> {
+            knots: Param::from_tensor(Tensor::from_data(
+                TensorData::new(values.clone(), [KNOTS, STEPS]),
+                &device,
+            )),
+        };
+        let steps = curves.forward(&config, &level_positions());
+        let table = StepTable::new(steps.into_data().into_vec().unwrap()).unwrap();
+        let (shape, knots) = knots_of(&config, &table);
+        assert_eq!(shape, [KNOTS, STEPS]);
+        for (i, (a, b)) in knots.iter().zip(&values).enumerate() {
+            assert!(
+                (a - b).abs() < 1e-3,
+                "knot {} of {}: {a} {b}",
+                i / STEPS,
+                i % STEPS
+            );
+        }
+    }
+}

@@ -257,7 +257,8 @@ impl Weights {
                 TensorView::new(*dtype, shape.clone(), data).map_err(|e| bad(&e))?,
             ));
         }
-        safetensors::serialize(views, Some(metadata)).map_err(|e| bad(&e))
+        let file = safetensors::serialize(views, Some(metadata)).map_err(|e| bad(&e))?;
+        sorted_header(&file).ok_or_else(|| bad(&"the header cannot be sorted"))
     }
 
     /// Name of the model, `family/variant`.
@@ -313,6 +314,27 @@ fn read_config(text: &str) -> Result<WpmrConfig, Error> {
         config.entry(later).or_insert(0.into());
     }
     serde_json::from_value(config.into()).map_err(malformed)
+}
+
+/// The same file with its header in alphabetical order: the metadata come from a hash map, and the same model must give
+/// the same bytes, since their digest names it.
+fn sorted_header(file: &[u8]) -> Option<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (header, data) = rest.split_at_checked(length)?;
+    let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    if let Some(metadata) = entries.get_mut("__metadata__") {
+        let sorted: BTreeMap<String, String> = serde_json::from_value(metadata.take()).ok()?;
+        *metadata = serde_json::to_value(sorted).ok()?;
+    }
+    let mut header = serde_json::to_vec(&entries).ok()?;
+    // Data start at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut sorted = Vec::with_capacity(8 + header.len() + data.len());
+    sorted.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    sorted.extend_from_slice(&header);
+    sorted.extend_from_slice(data);
+    Some(sorted)
 }
 
 fn check_config(config: &WpmrConfig) -> Result<(), Error> {

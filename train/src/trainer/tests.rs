@@ -1,0 +1,353 @@
+//! Whole runs of a tiny model on tiny pictures.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use burn::backend::{Autodiff, Flex};
+
+use super::train_stored;
+use crate::checkpoint;
+use crate::gradients::Alone;
+use crate::storage::{Disk, Storage};
+use crate::{Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, WEIGHTS};
+
+const RECIPE: &str = r#"
+    name = "wpmr/test"
+    family = "wpmr"
+    seed = 5
+    [model]
+    analysis_width = 4
+    analysis_refine_width = 4
+    synthesis_width = 4
+    synthesis_refine_width = 4
+    synthesis_blocks = 1
+    hyper_analysis_width = 4
+    hyper_latents = 2
+    hyper_width = 4
+    entry_width = 4
+    context_width = 4
+    [data]
+    train = "DATA"
+    validation = "DATA"
+    [validation]
+    every = 3
+    pictures = 1
+    qualities = [50.0]
+    [checkpoints]
+    every = 2
+    [[stages]]
+    name = "float"
+    steps = 4
+    patch = 32
+    batch = 1
+    [[stages]]
+    name = "integer"
+    steps = 2
+    patch = 32
+    batch = 2
+    rounding = "optimized"
+    precision = "integer"
+    freeze = ["analysis", "*.analysis", "steps"]
+"#;
+
+/// A folder with pictures, and a recipe for them.
+struct Place {
+    folder: tempfile::TempDir,
+    recipe: Recipe,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        for i in 0..3usize {
+            let mut file = b"P6 48 40 255\n".to_vec();
+            file.extend((0..48 * 40 * 3).map(|j| ((j / 7 + i * j / 97) % 256) as u8));
+            fs::write(data.join(format!("{i}.ppm")), file).unwrap();
+        }
+        let text = RECIPE.replace("DATA", data.to_str().unwrap());
+        Self {
+            folder,
+            recipe: Recipe::parse(&text).unwrap(),
+        }
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn options(&self, name: &str) -> RunOptions {
+        RunOptions {
+            out: self.out(name),
+            resume: Resume::Auto,
+            init: None,
+            max_steps: None,
+            prefetch: 2,
+        }
+    }
+
+    fn run(&self, name: &str) -> Result<(Outcome, Vec<Event>), TrainError> {
+        run(&self.recipe, &self.options(name), &Disk)
+    }
+
+    fn weights(&self, name: &str) -> Vec<u8> {
+        fs::read(self.out(name).join(WEIGHTS)).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Events(Vec<Event>);
+
+impl Observer for Events {
+    fn event(&mut self, event: &Event) {
+        self.0.push(event.clone());
+    }
+}
+
+fn run(
+    recipe: &Recipe,
+    options: &RunOptions,
+    storage: &dyn Storage,
+) -> Result<(Outcome, Vec<Event>), TrainError> {
+    // The seeded generator of the backend is the process's own.
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut events = Events::default();
+    let outcome = train_stored::<Autodiff<Flex>, _>(
+        recipe,
+        options,
+        storage,
+        &Default::default(),
+        &AtomicBool::new(false),
+        &mut events,
+        &mut Alone,
+    )?;
+    Ok((outcome, events.0))
+}
+
+/// A disk that gets full, in the middle of the `left`-th file.
+struct Full {
+    left: Cell<usize>,
+}
+
+impl Storage for Full {
+    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            Disk.write(path, &bytes[..bytes.len() / 2])?;
+            return Err(std::io::ErrorKind::StorageFull.into());
+        };
+        self.left.set(left);
+        Disk.write(path, bytes)
+    }
+}
+
+#[test]
+fn a_run_that_met_a_full_disk_anywhere_goes_on_exactly() {
+    let place = Place::new();
+    assert_eq!(place.run("whole").unwrap().0, Outcome::Finished);
+    let expected = place.weights("whole");
+    for left in 0.. {
+        let name = format!("full-{left}");
+        let disk = Full {
+            left: Cell::new(left),
+        };
+        match run(&place.recipe, &place.options(&name), &disk) {
+            Ok(_) => {
+                assert!(left > 10, "only {left} files are written");
+                break;
+            }
+            Err(TrainError::DiskFull { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+        let run_folder = place.out(&name);
+        for folder in [run_folder.join("checkpoints"), run_folder.clone()] {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                assert!(path.extension().is_none_or(|e| e != "partial"), "{path:?}");
+            }
+        }
+        for path in checkpoint::list(&run_folder) {
+            checkpoint::verify(&path).unwrap();
+        }
+        assert_eq!(place.run(&name).unwrap().0, Outcome::Finished);
+        assert!(place.weights(&name) == expected, "after {left} files");
+    }
+}
+
+#[test]
+fn every_optimizer_goes_on_exactly() {
+    let place = Place::new();
+    for (i, change) in [
+        "optim.kind=adam",
+        "optim.kind=adamw",
+        "optim.kind=adan",
+        "optim.kind=sgd",
+        "optim.kind=rmsprop",
+        "optim.kind=muon",
+        "optim.accumulate=2",
+        "optim.aux={lr = 1e-2, kind = 'sgd'}",
+        "ema.decay=0.0",
+        "loss=[{kind = 'model', term = 'rate'}, {kind = 'charbonnier', weight = 0.1}]",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let recipe = place.recipe.set(change).unwrap();
+        let (whole, parts) = (format!("whole-{i}"), format!("parts-{i}"));
+        run(&recipe, &place.options(&whole), &Disk).unwrap();
+        for max_steps in [Some(3), Some(5), None] {
+            let options = RunOptions {
+                max_steps,
+                ..place.options(&parts)
+            };
+            let (outcome, _) = run(&recipe, &options, &Disk).unwrap();
+            assert_eq!(
+                outcome == Outcome::Finished,
+                max_steps.is_none(),
+                "{change}"
+            );
+        }
+        assert!(place.weights(&whole) == place.weights(&parts), "{change}");
+        let metrics = fs::read_to_string(place.out(&parts).join("metrics.jsonl")).unwrap();
+        let steps: Vec<u64> = metrics
+            .lines()
+            .filter(|line| line.contains("\"validation\""))
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64())
+            .map(Option::unwrap)
+            .collect();
+        assert_eq!(steps, [3, 6], "{change}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_set_aside() {
+    let place = Place::new();
+    place.run("whole").unwrap();
+    let options = RunOptions {
+        max_steps: Some(5),
+        ..place.options("hurt")
+    };
+    run(&place.recipe, &options, &Disk).unwrap();
+    let newest = checkpoint::list(&place.out("hurt")).pop().unwrap();
+    let file = newest.join("optimizer.bin");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let (outcome, events) = place.run("hurt").unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    let warning = events.iter().find_map(|event| match event {
+        Event::Warning { message } => Some(message.clone()),
+        _ => None,
+    });
+    let warning = warning.expect("a warning");
+    assert!(warning.contains("optimizer.bin is damaged"), "{warning}");
+    assert!(newest.with_extension("damaged").is_dir());
+    assert!(place.weights("whole") == place.weights("hurt"));
+}
+
+#[test]
+fn numbers_that_are_not_finite_stop_the_run_with_a_report() {
+    let place = Place::new();
+    let recipe = place
+        .recipe
+        .set("optim.lr=1e30")
+        .and_then(|r| r.set("checkpoints.every=1"))
+        .and_then(|r| r.set("optim.warmup=0"))
+        .unwrap();
+    let out = place.out("fault");
+    let error = run(&recipe, &place.options("fault"), &Disk).unwrap_err();
+    let TrainError::NotFinite { layer, folder, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(!layer.is_empty() && folder.starts_with(&out), "{error}");
+    let report = fs::read(folder.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["stage"], "float");
+    assert!(report["batch"].is_u64() && !report["largest"].as_array().unwrap().is_empty());
+    let batch = fs::read(folder.join("batch.safetensors")).unwrap();
+    let batch = safetensors::SafeTensors::deserialize(&batch).unwrap();
+    assert_eq!(batch.tensor("input").unwrap().shape(), [1, 3, 32, 32]);
+    for path in checkpoint::list(&out) {
+        checkpoint::verify(&path).unwrap();
+        let file = checkpoint::read_parameters(&path.join(checkpoint::AVERAGE)).unwrap();
+        let mut values = file.tensors().iter().flat_map(|t| &t.values);
+        assert!(values.all(|v| v.is_finite()), "{path:?}");
+    }
+}
+
+#[test]
+fn frozen_parts_stay_and_the_rest_learns() {
+    let place = Place::new();
+    place.run("base").unwrap();
+    let base = place.out("base").join(WEIGHTS);
+    let averages = |name: &str| {
+        let newest = checkpoint::list(&place.out(name)).pop().unwrap();
+        checkpoint::read_parameters(&newest.join(checkpoint::AVERAGE)).unwrap()
+    };
+    for (part, others) in [("encoder", "synthesis."), ("decoder", "analysis.")] {
+        let recipe = place.recipe.clone();
+        let mut recipe = recipe.freeze(&[part.to_owned()]).unwrap();
+        recipe.stages.truncate(1);
+        recipe.stages[0]
+            .freeze
+            .retain(|p| part == "encoder" || !p.contains("analysis"));
+        for (from, name) in [(base.clone(), "weights"), (place.out("base"), "run")] {
+            let name = format!("{part}-{name}");
+            let options = RunOptions {
+                init: Some(from),
+                ..place.options(&name)
+            };
+            run(&recipe, &options, &Disk).unwrap();
+            let (before, after) = (averages("base"), averages(&name));
+            let changed = |prefix: &str| {
+                let named = before
+                    .tensors()
+                    .iter()
+                    .filter(|t| t.name.starts_with(prefix));
+                let mut pairs = named.map(|a| {
+                    let b = after.tensors().iter().find(|b| b.name == a.name);
+                    (a, b.expect("the same tensors"))
+                });
+                pairs.any(|(a, b)| a.values != b.values)
+            };
+            assert!(changed(others), "{name}");
+            // From a checkpoint, values are exact; exported weights are rounded.
+            if name.ends_with("run") {
+                let frozen = if part == "encoder" {
+                    "analysis."
+                } else {
+                    "synthesis."
+                };
+                assert!(!changed(frozen), "{name}");
+            }
+        }
+    }
+    let nothing = place.recipe.clone().freeze(&["nonsense".into()]).unwrap();
+    let error = run(&nothing, &place.options("nothing"), &Disk).unwrap_err();
+    assert!(error.to_string().contains("covers no parameter"), "{error}");
+}
+
+#[test]
+fn a_run_is_not_overwritten_and_can_go_on_elsewhere() {
+    let place = Place::new();
+    place.run("a").unwrap();
+    let again = RunOptions {
+        resume: Resume::No,
+        ..place.options("a")
+    };
+    let error = run(&place.recipe, &again, &Disk).unwrap_err();
+    assert!(matches!(error, TrainError::Exists(_)), "{error}");
+    let from = place.out("a").join("checkpoints").join("step-00000004");
+    let elsewhere = RunOptions {
+        resume: Resume::From(from),
+        ..place.options("b")
+    };
+    run(&place.recipe, &elsewhere, &Disk).unwrap();
+    assert!(place.weights("a") == place.weights("b"));
+}

@@ -60,7 +60,7 @@ fn step_of(path: &Path) -> Option<u64> {
 }
 
 /// All checkpoints of a run, oldest first.
-pub(crate) fn list(run: &Path) -> Vec<PathBuf> {
+pub fn list(run: &Path) -> Vec<PathBuf> {
     let mut found: Vec<(u64, PathBuf)> = fs::read_dir(run.join("checkpoints"))
         .into_iter()
         .flatten()

@@ -40,3 +40,37 @@ pub use recipe::{
     Sampling, Schedule, Stage, StagePrecision, StageRounding, Validation,
 };
 pub use trainer::{train, train_with};
+
+/// For this crate's own tests of whole runs.
+#[doc(hidden)]
+pub mod internals {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use crate::TrainError;
+    use crate::checkpoint::{self, AVERAGE};
+
+    pub use crate::checkpoint::list as checkpoints;
+    pub use crate::storage::{Disk, Storage};
+    pub use crate::trainer::train_stored;
+
+    /// Checks a checkpoint against its digests.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`].
+    pub fn verify(path: &Path) -> Result<(), TrainError> {
+        checkpoint::verify(path).map(|_| ())
+    }
+
+    /// The averaged parameters of a checkpoint by name.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`].
+    pub fn averages(path: &Path) -> Result<BTreeMap<String, Vec<f32>>, TrainError> {
+        let parameters = checkpoint::read_parameters(&path.join(AVERAGE))?;
+        let tensors = parameters.tensors().iter();
+        Ok(tensors
+            .map(|t| (t.name.clone(), t.values.clone()))
+            .collect())
+    }
+}

@@ -1,4 +1,5 @@
-//! Whole runs of a tiny model on tiny pictures.
+//! Whole runs of a tiny model on tiny pictures. They have a process of their own, since the seeded generator of the CPU
+//! backend is the whole process's.
 
 use std::cell::Cell;
 use std::fs;
@@ -7,11 +8,10 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 
-use super::train_stored;
-use crate::checkpoint;
-use crate::gradients::Alone;
-use crate::storage::{Disk, Storage};
-use crate::{Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, WEIGHTS};
+use codec_train::internals::{Disk, Storage, averages, checkpoints, train_stored, verify};
+use codec_train::{
+    Alone, Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, WEIGHTS,
+};
 
 const RECIPE: &str = r#"
     name = "wpmr/test"
@@ -112,7 +112,6 @@ fn run(
     options: &RunOptions,
     storage: &dyn Storage,
 ) -> Result<(Outcome, Vec<Event>), TrainError> {
-    // The seeded generator of the backend is the process's own.
     static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one = ONE
         .lock()
@@ -171,8 +170,8 @@ fn a_run_that_met_a_full_disk_anywhere_goes_on_exactly() {
                 assert!(path.extension().is_none_or(|e| e != "partial"), "{path:?}");
             }
         }
-        for path in checkpoint::list(&run_folder) {
-            checkpoint::verify(&path).unwrap();
+        for path in checkpoints(&run_folder) {
+            verify(&path).unwrap();
         }
         assert_eq!(place.run(&name).unwrap().0, Outcome::Finished);
         assert!(place.weights(&name) == expected, "after {left} files");
@@ -233,7 +232,7 @@ fn a_damaged_checkpoint_is_set_aside() {
         ..place.options("hurt")
     };
     run(&place.recipe, &options, &Disk).unwrap();
-    let newest = checkpoint::list(&place.out("hurt")).pop().unwrap();
+    let newest = checkpoints(&place.out("hurt")).pop().unwrap();
     let file = newest.join("optimizer.bin");
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
@@ -273,10 +272,9 @@ fn numbers_that_are_not_finite_stop_the_run_with_a_report() {
     let batch = fs::read(folder.join("batch.safetensors")).unwrap();
     let batch = safetensors::SafeTensors::deserialize(&batch).unwrap();
     assert_eq!(batch.tensor("input").unwrap().shape(), [1, 3, 32, 32]);
-    for path in checkpoint::list(&out) {
-        checkpoint::verify(&path).unwrap();
-        let file = checkpoint::read_parameters(&path.join(checkpoint::AVERAGE)).unwrap();
-        let mut values = file.tensors().iter().flat_map(|t| &t.values);
+    for path in checkpoints(&out) {
+        verify(&path).unwrap();
+        let mut values = averages(&path).unwrap().into_values().flatten();
         assert!(values.all(|v| v.is_finite()), "{path:?}");
     }
 }
@@ -286,9 +284,9 @@ fn frozen_parts_stay_and_the_rest_learns() {
     let place = Place::new();
     place.run("base").unwrap();
     let base = place.out("base").join(WEIGHTS);
-    let averages = |name: &str| {
-        let newest = checkpoint::list(&place.out(name)).pop().unwrap();
-        checkpoint::read_parameters(&newest.join(checkpoint::AVERAGE)).unwrap()
+    let last = |name: &str| {
+        let newest = checkpoints(&place.out(name)).pop().unwrap();
+        averages(&newest).unwrap()
     };
     for (part, others) in [("encoder", "synthesis."), ("decoder", "analysis.")] {
         let recipe = place.recipe.clone();
@@ -304,17 +302,10 @@ fn frozen_parts_stay_and_the_rest_learns() {
                 ..place.options(&name)
             };
             run(&recipe, &options, &Disk).unwrap();
-            let (before, after) = (averages("base"), averages(&name));
+            let (before, after) = (last("base"), last(&name));
             let changed = |prefix: &str| {
-                let named = before
-                    .tensors()
-                    .iter()
-                    .filter(|t| t.name.starts_with(prefix));
-                let mut pairs = named.map(|a| {
-                    let b = after.tensors().iter().find(|b| b.name == a.name);
-                    (a, b.expect("the same tensors"))
-                });
-                pairs.any(|(a, b)| a.values != b.values)
+                let mut named = before.iter().filter(|(name, _)| name.starts_with(prefix));
+                named.any(|(name, values)| Some(values) != after.get(name))
             };
             assert!(changed(others), "{name}");
             // From a checkpoint, values are exact; exported weights are rounded.

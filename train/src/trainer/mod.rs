@@ -2,8 +2,6 @@
 
 mod save;
 mod start;
-#[cfg(test)]
-mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -71,7 +69,7 @@ where
 }
 
 /// As [`train_with`], with files written by `storage`.
-pub(crate) fn train_stored<B, E>(
+pub fn train_stored<B, E>(
     recipe: &Recipe,
     options: &RunOptions,
     storage: &dyn Storage,

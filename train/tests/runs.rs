@@ -188,6 +188,7 @@ fn every_optimizer_goes_on_exactly() {
         "optim.kind=sgd",
         "optim.kind=rmsprop",
         "optim.kind=muon",
+        "optim.kind=soap",
         "optim.accumulate=2",
         "optim.aux={lr = 1e-2, kind = 'sgd'}",
         "ema.decay=0.0",

@@ -35,7 +35,7 @@ pub enum DatasetsCommand {
 /// What is read, and within which limits.
 #[derive(Debug, Args)]
 pub struct SourceArgs {
-    /// Folders, tar shards, manifests (.jsonl) or patterns such as 'shard-{000..012}.tar'
+    /// Folders, shards, manifests (.jsonl) or patterns such as 's-{000..012}.tar'
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Look at this kind only: image or audio

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use codec::DeviceChoice;
 
-use crate::commands::{bench, completions, decode, encode, eval, info, models, train};
+use crate::commands::{bench, completions, datasets, decode, encode, eval, info, models, train};
 
 /// Learned image codec: pictures to small files and back.
 #[derive(Debug, Parser)]
@@ -33,6 +33,9 @@ pub enum Command {
     Train(train::TrainArgs),
     /// Measure rate and distortion over a folder of pictures
     Eval(eval::EvalArgs),
+    /// Describe, check, split and shard data sets
+    #[command(subcommand)]
+    Datasets(datasets::DatasetsCommand),
     /// List the models that are built in
     #[command(subcommand)]
     Models(models::ModelsCommand),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use codec::ErrorKind;
+use codec::datasets::Fault;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +51,24 @@ impl Status {
             if let Some(error) = cause.downcast_ref::<codec::Error>() {
                 return Self::of_kind(error.kind());
             }
+            if let Some(error) = cause.downcast_ref::<codec::datasets::DatasetError>() {
+                return Self::of_fault(error.fault());
+            }
             if let Some(error) = cause.downcast_ref::<codec::PictureError>() {
                 return Self::of_kind(error.kind());
             }
         }
         Self::Failed
+    }
+
+    fn of_fault(fault: Fault) -> Self {
+        match fault {
+            Fault::Limit => Self::Limit,
+            Fault::Parameter => Self::Usage,
+            Fault::Exists => Self::Exists,
+            Fault::Interrupted => Self::Interrupted,
+            _ => Self::Failed,
+        }
     }
 
     fn of_kind(kind: ErrorKind) -> Self {
@@ -145,6 +159,16 @@ mod tests {
             (ErrorKind::Parameter, 2),
         ] {
             assert_eq!(Status::of_kind(kind).code(), code);
+        }
+        for (fault, code) in [
+            (Fault::Io, 1),
+            (Fault::Data, 1),
+            (Fault::Parameter, 2),
+            (Fault::Exists, 5),
+            (Fault::Limit, 6),
+            (Fault::Interrupted, 130),
+        ] {
+            assert_eq!(Status::of_fault(fault).code(), code);
         }
     }
 }

@@ -28,6 +28,7 @@
 
 mod backends;
 mod codec;
+pub mod datasets;
 mod device;
 mod info;
 mod threads;

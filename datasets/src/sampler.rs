@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Draws for one place in a batch before the data is given up as unreadable.
 const MAX_ATTEMPTS: u64 = 64;
 /// Separates the draws of colour, level and polarity from those of position.
-const CHANGES: u64 = 0xC4A6_E5;
+const CHANGES: u64 = 0x00C4_A6E5;
 
 /// What a batch is.
 #[derive(Debug, Clone, PartialEq)]

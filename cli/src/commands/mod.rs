@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod completions;
+pub mod datasets;
 pub mod decode;
 pub mod encode;
 pub mod eval;
@@ -30,6 +31,7 @@ pub fn run(command: Command, console: &Console) -> anyhow::Result<Status> {
         Command::Bench(args) => bench::run(&args, console),
         Command::Train(args) => train::run(&args, console),
         Command::Eval(args) => eval::run(&args, console),
+        Command::Datasets(command) => datasets::run(&command, console),
         Command::Models(command) => models::run(&command),
         Command::Completions(args) => completions::run(&args),
     }

@@ -4,6 +4,7 @@
 //! about compression.
 
 mod damage;
+mod datasets;
 mod names;
 mod rates;
 mod round_trip;

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 pub use codec_train::{
-    BEST, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume, RunOptions, Sample, SampleData,
-    StepMetrics, TrainError, ValidationPoint, WEIGHTS,
+    BEST, BenchOptions, BenchReport, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume,
+    RunOptions, Sample, SampleData, StepMetrics, StepTimes, TrainError, ValidationPoint, WEIGHTS,
 };
 
 use crate::device::{Device, Kind};
@@ -47,6 +47,36 @@ pub fn train(
     }
 }
 
+/// Times training steps of a recipe on a device, by part.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn bench(
+    recipe: &Recipe,
+    options: &BenchOptions,
+    device: &Device,
+) -> Result<BenchReport, TrainError> {
+    match &device.kind {
+        Kind::Cpu => {
+            let flex = burn::backend::flex::FlexDevice;
+            codec_train::bench::<Autodiff<Flex>>(recipe, options, &flex)
+        }
+        #[cfg(feature = "wgpu")]
+        Kind::Wgpu {
+            device: adapter, ..
+        } => gpu::guarded(device, || {
+            codec_train::bench::<Autodiff<burn::backend::Wgpu>>(recipe, options, adapter)
+        }),
+        #[cfg(feature = "cuda")]
+        Kind::Cuda(index) => {
+            let cuda = burn::backend::cuda::CudaDevice::new(*index);
+            gpu::guarded(device, || {
+                codec_train::bench::<Autodiff<burn::backend::Cuda>>(recipe, options, &cuda)
+            })
+        }
+    }
+}
+
 /// Sizes up a recipe.
 ///
 /// # Errors
@@ -57,13 +87,13 @@ pub fn plan(recipe: &Recipe) -> Result<Plan, TrainError> {
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu {
-    use super::{Device, Outcome, TrainError};
+    use super::{Device, TrainError};
     use crate::device::guard::guard;
 
-    pub(super) fn guarded(
+    pub(super) fn guarded<R>(
         device: &Device,
-        run: impl FnOnce() -> Result<Outcome, TrainError>,
-    ) -> Result<Outcome, TrainError> {
+        run: impl FnOnce() -> Result<R, TrainError>,
+    ) -> Result<R, TrainError> {
         let mut result = None;
         guard(&device.choice().to_string(), || {
             result = Some(run());

@@ -12,6 +12,7 @@ use crate::TrainError;
 use crate::average::average;
 use crate::checkpoint::{self, AVERAGE};
 use crate::gradients::{Exchange, clip_by_global_norm, split};
+use crate::hold::hold;
 use crate::optim::AnyOptimizer;
 use crate::parameters::Parameters;
 use crate::recipe::Optim;
@@ -33,6 +34,8 @@ where
     optimizer: AnyOptimizer<T::Model, B>,
     /// Of the auxiliary parameters.
     auxiliary: Option<AnyOptimizer<T::Model, B>>,
+    /// Names of the parameters that are constants in this stage.
+    held: Vec<String>,
 }
 
 /// The gradient of a step, clipped.
@@ -60,7 +63,16 @@ where
                 .aux
                 .is_some()
                 .then(|| AnyOptimizer::new(&optim.auxiliary())),
+            held: Vec::new(),
         }
+    }
+
+    /// Makes the parameters of `patterns` constants, and those that were constants before learned again.
+    pub(crate) fn hold(mut self, patterns: &[String]) -> Self {
+        let (model, held) = hold(self.model, &self.held, patterns);
+        self.model = model;
+        self.held = held;
+        self
     }
 
     /// Goes over to the optimizer of another stage.

@@ -1,7 +1,8 @@
 //! `codec`, the command line: arguments in, library calls, exit status out.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![recursion_limit = "256"]
 
+mod allocator;
 mod args;
 mod batch;
 mod commands;
@@ -22,12 +23,8 @@ use crate::args::Cli;
 use crate::console::Console;
 use crate::exit::Status;
 
-/// Networks allocate and free buffers of many megabytes all the time; the system's allocator hands them back to the
-/// kernel and faults every page in again, which doubles the time of a training step.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -4,8 +4,9 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 pub use codec_train::{
-    BEST, Compute, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume, RunOptions, Sample,
-    SampleData, StepMetrics, TrainError, ValidationPoint, WEIGHTS,
+    BEST, BenchOptions, BenchReport, Compute, Event, Metrics, Observer, Outcome, Plan, Recipe,
+    Resume, RunOptions, Sample, SampleData, StepMetrics, StepTimes, TrainError, ValidationPoint,
+    WEIGHTS,
 };
 
 use crate::device::{Device, Kind};
@@ -43,6 +44,36 @@ pub fn train(
                 codec_train::train::<Autodiff<burn::backend::Cuda>>(
                     recipe, options, &cuda, stop, observer,
                 )
+            })
+        }
+    }
+}
+
+/// Times training steps of a recipe on a device, by part.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn bench(
+    recipe: &Recipe,
+    options: &BenchOptions,
+    device: &Device,
+) -> Result<BenchReport, TrainError> {
+    match &device.kind {
+        Kind::Cpu => {
+            let flex = burn::backend::flex::FlexDevice;
+            codec_train::bench::<Autodiff<Flex>>(recipe, options, &flex)
+        }
+        #[cfg(feature = "wgpu")]
+        Kind::Wgpu {
+            device: adapter, ..
+        } => gpu::guarded(device, || {
+            codec_train::bench::<Autodiff<burn::backend::Wgpu>>(recipe, options, adapter)
+        }),
+        #[cfg(feature = "cuda")]
+        Kind::Cuda(index) => {
+            let cuda = burn::backend::cuda::CudaDevice::new(*index);
+            gpu::guarded(device, || {
+                codec_train::bench::<Autodiff<burn::backend::Cuda>>(recipe, options, &cuda)
             })
         }
     }

@@ -6,6 +6,7 @@ use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, P
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use codec_core::backend::CodecBackend;
 
 /// Moves `average` towards the model's parameters by `1 - decay`.
 ///
@@ -15,7 +16,10 @@ pub(crate) fn average<B: AutodiffBackend, M: AutodiffModule<B>>(
     model: &M,
     decay: f32,
     held: &HashSet<ParamId>,
-) -> M::InnerModule {
+) -> M::InnerModule
+where
+    B::InnerBackend: CodecBackend,
+{
     /// A container of tensors of any rank by parameter id; gradients are what Burn made it for.
     struct Collect<'a>(GradientsParams, &'a HashSet<ParamId>);
     impl<B: Backend> ModuleVisitor<B> for Collect<'_> {
@@ -29,12 +33,12 @@ pub(crate) fn average<B: AutodiffBackend, M: AutodiffModule<B>>(
         current: GradientsParams,
         decay: f32,
     }
-    impl<B: Backend> ModuleMapper<B> for Blend {
+    impl<B: CodecBackend> ModuleMapper<B> for Blend {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             let current = self.current.remove::<B, D>(param.id);
             let decay = self.decay;
             param.map(|old| match current {
-                Some(new) => old.mul_scalar(decay) + new.mul_scalar(1.0 - decay),
+                Some(new) => B::blend(old, new, decay),
                 None => old,
             })
         }

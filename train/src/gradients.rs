@@ -4,9 +4,14 @@ use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
+use codec_core::backend::{CodecBackend, UpdateOps as _};
+use rayon::prelude::*;
 
 use crate::TrainError;
 use crate::pattern;
+
+/// Values of one partial sum; fixed, so that the norm does not depend on the number of threads.
+const CHUNK: usize = 1 << 14;
 
 /// Exchanges gradients between the members of a run on several devices, between backward and update.
 pub trait Exchange<B: AutodiffBackend> {
@@ -105,19 +110,44 @@ pub fn scale<B: AutodiffBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &mut GradientsParams,
     factor: f32,
-) {
+) where
+    B::InnerBackend: CodecBackend,
+{
     struct Scale<'a> {
         gradients: &'a mut GradientsParams,
         factor: f32,
     }
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<'_> {
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<'_>
+    where
+        B::InnerBackend: CodecBackend,
+    {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             if let Some(g) = self.gradients.remove::<B::InnerBackend, D>(param.id) {
-                self.gradients.register(param.id, g.mul_scalar(self.factor));
+                let scaled = B::InnerBackend::scaled(g, self.factor);
+                self.gradients.register(param.id, scaled);
             }
         }
     }
     module.visit(&mut Scale { gradients, factor });
+}
+
+/// Sum of squares, in an order that depends on the length alone.
+fn squared_norm(values: &[f32]) -> f64 {
+    let parts: Vec<f64> = values
+        .par_chunks(CHUNK)
+        .map(|values| {
+            let mut lanes = [0f64; 8];
+            let (blocks, rest) = values.as_chunks::<8>();
+            for block in blocks {
+                for (lane, &v) in lanes.iter_mut().zip(block) {
+                    *lane += f64::from(v) * f64::from(v);
+                }
+            }
+            let rest = rest.iter().map(|&v| f64::from(v) * f64::from(v));
+            lanes.iter().sum::<f64>() + rest.sum::<f64>()
+        })
+        .collect();
+    parts.iter().sum()
 }
 
 /// Scales all gradients so that their common Euclidean norm is at most `limit` (0 for no limit); gives the norm before.
@@ -127,7 +157,10 @@ pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &mut GradientsParams,
     limit: f32,
-) -> f32 {
+) -> f32
+where
+    B::InnerBackend: CodecBackend,
+{
     struct Norm<'a> {
         gradients: &'a GradientsParams,
         squared: f64,
@@ -135,12 +168,8 @@ pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     impl<B: AutodiffBackend> ModuleVisitor<B> for Norm<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             if let Some(g) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-                let values: Vec<f32> = g
-                    .into_data()
-                    .convert::<f32>()
-                    .into_vec()
-                    .unwrap_or_default();
-                self.squared += values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+                let data = g.into_data().convert::<f32>();
+                self.squared += squared_norm(data.as_slice().unwrap_or_default());
             }
         }
     }
@@ -154,4 +183,19 @@ pub fn clip_by_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
         scale(module, gradients, limit / norm);
     }
     norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, squared_norm};
+
+    #[test]
+    fn squares_are_summed_over_all_chunks() {
+        for len in [0, 1, 7, 8, CHUNK - 1, 3 * CHUNK + 13] {
+            let values: Vec<f32> = (0..len).map(|i| (i % 100) as f32 - 50.0).collect();
+            let want: i64 = (0..len as i64).map(|i| (i % 100 - 50).pow(2)).sum();
+            // Integers below 2^53: exact in any order.
+            assert_eq!(squared_norm(&values), want as f64);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod average;
+mod bench;
 mod checkpoint;
 mod data;
 mod error;
@@ -14,6 +15,7 @@ mod events;
 pub mod family;
 mod fault;
 mod gradients;
+mod hold;
 mod init;
 pub mod losses;
 mod networks;
@@ -29,6 +31,7 @@ mod storage;
 pub mod task;
 mod trainer;
 
+pub use bench::{BenchOptions, BenchReport, StepTimes, bench};
 pub use data::{Content, Item};
 pub use error::TrainError;
 pub use events::{Event, Metrics, Observer, Sample, SampleData, StepMetrics, ValidationPoint};

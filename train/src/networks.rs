@@ -13,6 +13,7 @@ use crate::TrainError;
 use crate::average::{average, ids};
 use crate::checkpoint::{self, AVERAGE};
 use crate::gradients::{Exchange, clip_by_global_norm, split};
+use crate::hold::hold;
 use crate::optim::AnyOptimizer;
 use crate::parameters::Parameters;
 use crate::recipe::Optim;
@@ -37,6 +38,8 @@ where
     held: HashSet<ParamId>,
     /// Of the auxiliary parameters.
     auxiliary: Option<AnyOptimizer<T::Model, B>>,
+    /// Names of the parameters that are constants in this stage.
+    constants: Vec<String>,
 }
 
 /// The gradient of a step, clipped.
@@ -65,12 +68,21 @@ where
                 .aux
                 .is_some()
                 .then(|| AnyOptimizer::new(&optim.auxiliary())),
+            constants: Vec::new(),
         }
     }
 
     /// Leaves parameters whose names satisfy a condition out of averaging.
     pub(crate) fn hold(&mut self, condition: impl Fn(&str) -> bool) {
         self.held = ids::<B, _>(&self.model, condition);
+    }
+
+    /// Makes the parameters of `patterns` constants, and those that were constants before learned again.
+    pub(crate) fn with_constants(mut self, patterns: &[String]) -> Self {
+        let (model, constants) = hold(self.model, &self.constants, patterns);
+        self.model = model;
+        self.constants = constants;
+        self
     }
 
     /// Goes over to the optimizer of another stage.

@@ -128,6 +128,7 @@ impl<M> Mean<M> {
 
     pub(crate) fn take<B: AutodiffBackend>(mut self, model: &M) -> GradientsParams
     where
+        B::InnerBackend: CodecBackend,
         M: AutodiffModule<B>,
     {
         if let Some(first) = self.first {

@@ -7,6 +7,7 @@ use clap::Args;
 use codec::{Codec, Color, Device, EncodeOptions, Limits, Picture, Stages, io};
 use serde_json::{Value, json};
 
+use super::bench_train;
 use crate::args::DeviceArgs;
 use crate::console::{Console, print, print_json, shown, size, time};
 use crate::exit::Status;
@@ -18,7 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   codec bench                                a generated picture of 768x512
   codec bench kodim03.png -q 30 -r 20        20 runs at one quality
-  codec bench photos -j 1 --json             one thread, for programs";
+  codec bench photos -j 1 --json             one thread, for programs
+  codec bench --train recipes/wpmr.toml -r 20  training steps, by part";
 
 /// Options of `codec bench`.
 #[derive(Debug, Args)]
@@ -33,6 +35,15 @@ pub struct BenchArgs {
     /// Runs that are counted
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = parse_runs)]
     pub runs: usize,
+    /// Time training steps of a recipe (TOML) instead; --runs and --warmup count steps
+    #[arg(long, value_name = "RECIPE", conflicts_with_all = ["inputs", "model", "weights"])]
+    pub train: Option<PathBuf>,
+    /// Stage of the recipe, from 0
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "train")]
+    pub stage: usize,
+    /// Train on the recipe's pictures instead of noise
+    #[arg(long, requires = "train")]
+    pub pictures: bool,
     /// What decides the size; a search is done once, outside of the clock.
     #[command(flatten)]
     pub rate: RateArgs,
@@ -85,6 +96,9 @@ struct Report {
 /// # Errors
 /// As [`super::run`]; the first picture that fails ends it.
 pub fn run(args: &BenchArgs, console: &Console) -> anyhow::Result<Status> {
+    if let Some(recipe) = &args.train {
+        return bench_train::run(recipe, args, console);
+    }
     let limits = Limits::default();
     let (model, weights) =
         super::model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
@@ -307,7 +321,7 @@ fn spread(summary: Summary) -> String {
 }
 
 /// The most memory that this process had so far, where the system tells.
-fn peak_memory() -> Option<u64> {
+pub(super) fn peak_memory() -> Option<u64> {
     parse_peak(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
@@ -392,6 +406,15 @@ mod tests {
         );
         assert!(parse("bench -r 0").is_err());
         assert_eq!(bench("--warmup 2 --runs 4").runs, 4);
+    }
+
+    #[test]
+    fn training_options_parse() {
+        let args = bench("--train r.toml --stage 1 --pictures -r 20 -w 3");
+        assert_eq!(args.train, Some("r.toml".into()));
+        assert_eq!((args.stage, args.pictures, args.runs), (1, true, 20));
+        assert!(parse("bench --train r.toml a.png").is_err());
+        assert!(parse("bench --stage 1").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One file per command. To add one: a file here, a variant in [`Command`], a line in [`run`].
 
 pub mod bench;
+mod bench_train;
 pub mod completions;
 pub mod datasets;
 pub mod decode;

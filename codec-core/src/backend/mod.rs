@@ -14,6 +14,7 @@ mod rate_plain;
 mod requant;
 pub mod shuffle;
 mod slices;
+pub mod update;
 pub mod wavelet;
 mod wavelet_plain;
 
@@ -28,6 +29,7 @@ pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
 pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
+pub use update::{AdamResult, AdamStep, UpdateOps};
 pub use wavelet::{Boundary, WaveletOps};
 
 /// Implements traits without required items for the GPU backends that are switched on, and for autodiff over them.
@@ -60,7 +62,7 @@ pub(crate) use plain_on_gpu;
 
 /// A backend that has everything our networks use.
 pub trait CodecBackend:
-    Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps + PlaneOps
+    Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps + PlaneOps + UpdateOps
 {
 }
 

@@ -12,6 +12,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn_flex::{Flex, FlexTensor};
 
 use super::slices::{LinearMap, contiguous, primitive, tensor, values, wrap};
+use crate::kernels::fresh::zeros;
 use crate::kernels::plane as kernel;
 
 /// A term of [`PlaneOps::clamp_sum`].
@@ -66,7 +67,7 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 
 /// A tensor like `x` filled by `fill`.
 fn filled(x: &FlexTensor, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut out = vec![0.0; values(x).len()];
+    let mut out = zeros(values(x).len());
     fill(&mut out);
     tensor(out, x.layout().shape().clone())
 }
@@ -135,7 +136,7 @@ fn concat(a: &FlexTensor, b: &FlexTensor) -> FlexTensor {
         (n, h, w) == (m, i, j),
         "pictures {n}x{h}x{w} and {m}x{i}x{j} do not join"
     );
-    let mut out = vec![0.0; n * (left + right) * h * w];
+    let mut out = zeros(n * (left + right) * h * w);
     kernel::concat(values(a), values(b), &mut out, left * h * w, right * h * w);
     tensor(out, [n, left + right, h, w].into())
 }
@@ -283,7 +284,7 @@ impl Backward<Flex, 2> for ConcatStep {
         for ((node, shape), offset) in ops.parents.into_iter().zip(ops.state).zip(offsets) {
             let Some(node) = node else { continue };
             let [n, c, h, w] = shape;
-            let mut out = vec![0.0; n * c * h * w];
+            let mut out = zeros(n * c * h * w);
             kernel::extract(values(&gradient), &mut out, left + right, offset, c * h * w);
             grads.register::<Flex>(node.id, tensor(out, shape.into()));
         }

@@ -4,6 +4,7 @@ use super::rate_plain::{
     bits as generic_bits, fake_quant as generic_fake_quant, round as generic_round,
 };
 use super::slices::{contiguous, primitive, tensor, values, wrap};
+use crate::kernels::fresh::zeros;
 use crate::kernels::rate as kernel;
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
@@ -76,7 +77,7 @@ pub trait RateOps: Backend {
 
 /// Allocates what a kernel fills.
 fn filled(x: &FlexTensor, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut out = vec![0.0; values(x).len()];
+    let mut out = zeros(values(x).len());
     fill(&mut out);
     tensor(out, x.layout().shape().clone())
 }
@@ -175,7 +176,7 @@ impl Backward<Flex, 3> for BitsStep {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let [y, mean, index] = &ops.state;
         let n = values(y).len();
-        let (mut by_value, mut by_index) = (vec![0.0; n], vec![0.0; n]);
+        let (mut by_value, mut by_index) = (zeros(n), zeros(n));
         kernel::gradients(
             [values(y), values(mean), values(index)],
             values(&gradient),

@@ -1,6 +1,7 @@
 //! Moves between space and channels as operators of the back ends.
 
 use super::slices::{self, LinearMap};
+use crate::kernels::fresh::zeros;
 use crate::kernels::shape::ShapeError;
 use crate::kernels::shuffle as kernel;
 use burn::backend::Autodiff;
@@ -128,7 +129,7 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 fn to_depth(x: FlexTensor) -> FlexTensor {
     let x = slices::contiguous(x);
     let [n, c, h, w] = dims(&x);
-    let mut out = vec![0.0; n * c * h * w];
+    let mut out = zeros(n * c * h * w);
     kernel::space_to_depth2(slices::values(&x), &mut out, c, h, w);
     slices::tensor(out, [n, 4 * c, h / 2, w / 2].into())
 }
@@ -136,7 +137,7 @@ fn to_depth(x: FlexTensor) -> FlexTensor {
 fn to_space(x: FlexTensor) -> FlexTensor {
     let x = slices::contiguous(x);
     let [n, c, h, w] = dims(&x);
-    let mut out = vec![0.0; n * c * h * w];
+    let mut out = zeros(n * c * h * w);
     kernel::depth_to_space2(slices::values(&x), &mut out, c / 4, 2 * h, 2 * w);
     slices::tensor(out, [n, c / 4, 2 * h, 2 * w].into())
 }
@@ -149,7 +150,7 @@ impl LinearMap for Shuffle {
             Shuffle::Gather(_, indices) => {
                 let x = slices::contiguous(x);
                 let [n, c, h, w] = dims(&x);
-                let mut out = vec![0.0; n * indices.len() * h * w];
+                let mut out = zeros(n * indices.len() * h * w);
                 kernel::gather(slices::values(&x), &mut out, c, h * w, indices);
                 slices::tensor(out, [n, indices.len(), h, w].into())
             }
@@ -163,7 +164,7 @@ impl LinearMap for Shuffle {
             Shuffle::Gather(c, indices) => {
                 let gradient = slices::contiguous(gradient);
                 let [n, _, h, w] = dims(&gradient);
-                let mut out = vec![0.0; n * c * h * w];
+                let mut out = zeros(n * c * h * w);
                 kernel::scatter_add(slices::values(&gradient), &mut out, *c, h * w, indices);
                 slices::tensor(out, [n, *c, h, w].into())
             }

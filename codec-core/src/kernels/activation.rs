@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::fresh::zeros;
+
 /// What happens to a convolution's sum before it is written.
 ///
 /// Each can be undone from its output alone, so that training keeps no copy of the sum.
@@ -62,7 +64,7 @@ impl Activation {
         if self == Self::None || plane == 0 {
             return Cow::Borrowed(gradient);
         }
-        let mut out = vec![0.0; gradient.len()];
+        let mut out = zeros(gradient.len());
         out.par_chunks_mut(plane)
             .zip(output.par_chunks(plane))
             .zip(gradient.par_chunks(plane))

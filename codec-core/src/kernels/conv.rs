@@ -10,6 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::activation::Activation;
+use super::fresh::zeros;
 use super::matmul::{Matrix, matmul};
 use super::scratch::with_scratch;
 use super::unfold::unfold;
@@ -178,7 +179,7 @@ fn tiles<'a>(out: &'a mut [f32], shape: &ConvShape, pixels: usize) -> Vec<Tile<'
 pub fn conv2d(shape: &ConvShape, x: &[f32], weight: &[f32], epilogue: &impl Epilogue) -> Vec<f32> {
     shape.check(x, weight);
     let (plane, rows) = (shape.plane(), shape.rows());
-    let mut out = vec![0.0; shape.batch * shape.outputs * plane];
+    let mut out = zeros(shape.batch * shape.outputs * plane);
     if out.is_empty() {
         return out;
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::conv::{ConvShape, PIECES, Plain, conv2d};
+use super::fresh::zeros;
 use super::matmul::{Matrix, matmul};
 use super::scratch::with_scratch;
 use super::unfold::{transpose, unfold};
@@ -24,14 +25,18 @@ const GRADIENT_PIXELS: usize = 1024;
 pub fn conv2d_input_gradient(shape: &ConvShape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
     let taps = shape.kernel * shape.kernel;
     let mut flipped = vec![0.0; weight.len()];
-    for (o, filter) in weight.chunks_exact(shape.rows().max(1)).enumerate() {
-        for (i, window) in filter.chunks_exact(taps).enumerate() {
-            let target = &mut flipped[(i * shape.outputs + o) * taps..][..taps];
-            for (t, v) in target.iter_mut().zip(window.iter().rev()) {
-                *t = *v;
+    flipped
+        .par_chunks_mut((shape.outputs * taps).max(1))
+        .enumerate()
+        .for_each(|(i, filters)| {
+            let windows = weight.chunks_exact(shape.rows().max(1));
+            for (target, filter) in filters.chunks_exact_mut(taps).zip(windows) {
+                let window = &filter[i * taps..][..taps];
+                for (t, v) in target.iter_mut().zip(window.iter().rev()) {
+                    *t = *v;
+                }
             }
-        }
-    }
+        });
     conv2d(&shape.reversed(), gradient, &flipped, &Plain)
 }
 
@@ -84,7 +89,7 @@ pub fn conv2d_weight_gradient(shape: &ConvShape, x: &[f32], gradient: &[f32]) ->
         .flat_map(|block| runs.chunks(group).map(move |runs| (block, runs)))
         .collect();
     // The product is quick only if one operand has its columns together, so the gradient is transposed first.
-    let mut pixels = vec![0.0; gradient.len()];
+    let mut pixels = zeros(gradient.len());
     pixels
         .par_chunks_mut(outputs * plane)
         .zip(gradient.par_chunks(outputs * plane))
@@ -114,15 +119,21 @@ pub fn conv2d_weight_gradient(shape: &ConvShape, x: &[f32], gradient: &[f32]) ->
             part
         })
         .collect();
-    for ((channels, _), part) in tasks.iter().zip(&parts) {
-        let first = channels.start * taps;
-        for (output, filter) in total.chunks_exact_mut(shape.rows()).enumerate() {
-            let column = part[output..].iter().step_by(outputs);
-            for (t, v) in filter[first..].iter_mut().zip(column) {
-                *t += v;
+    // Eight filters at a time, so that the cache lines that a column of a part touches are used whole.
+    total
+        .par_chunks_mut(8 * shape.rows())
+        .enumerate()
+        .for_each(|(group, filters)| {
+            for ((channels, _), part) in tasks.iter().zip(&parts) {
+                let first = channels.start * taps;
+                for (row, values) in part.chunks_exact(outputs).enumerate() {
+                    let targets = filters.iter_mut().skip(first + row).step_by(shape.rows());
+                    for (t, v) in targets.zip(&values[8 * group..]) {
+                        *t += v;
+                    }
+                }
             }
-        }
-    }
+        });
     total
 }
 

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::activation::Activation;
 use super::conv::{BiasActivation, ConvShape};
+use super::fresh::zeros;
 use super::scratch::with_scratch;
 
 /// Sizes of a depthwise convolution.
@@ -108,7 +109,7 @@ pub fn depthwise(
         shape.channels,
         "bias does not fit {shape:?}"
     );
-    let mut out = vec![0.0; x.len()];
+    let mut out = zeros(x.len());
     if out.is_empty() {
         return out;
     }

@@ -1,5 +1,6 @@
 //! Optimizers by name: one type that steps a module with any of them and keeps its state.
 
+mod adam;
 mod muon;
 mod soap;
 
@@ -8,8 +9,8 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{
-    Adam, AdamConfig, AdamW, AdamWConfig, Adan, AdanConfig, GradientsParams, Optimizer as _,
-    RmsProp, RmsPropConfig, Sgd, SgdConfig,
+    AdamW, AdamWConfig, Adan, AdanConfig, GradientsParams, Optimizer as _, RmsProp, RmsPropConfig,
+    Sgd, SgdConfig,
 };
 use burn::record::{
     BinBytesRecorder, BinFileRecorder, FullPrecisionSettings, Recorder, RecorderError,
@@ -17,7 +18,10 @@ use burn::record::{
 use burn::tensor::backend::AutodiffBackend;
 use std::path::PathBuf;
 
+use codec_core::backend::CodecBackend;
+
 use crate::recipe::{Optim, OptimKind};
+use adam::FusedAdam;
 use muon::KernelMuon;
 use soap::{Soap, SoapConfig};
 
@@ -25,9 +29,12 @@ use soap::{Soap, SoapConfig};
 ///
 /// A new kind needs a variant here, one in [`OptimKind`], and an arm in [`AnyOptimizer::new`] and in `each!`.
 #[derive(Clone)]
-pub enum AnyOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
+pub enum AnyOptimizer<M: AutodiffModule<B>, B: AutodiffBackend>
+where
+    B::InnerBackend: CodecBackend,
+{
     /// Adam.
-    Adam(OptimizerAdaptor<Adam, M, B>),
+    Adam(OptimizerAdaptor<FusedAdam, M, B>),
     /// AdamW.
     Adamw(OptimizerAdaptor<AdamW, M, B>),
     /// Adan.
@@ -57,20 +64,16 @@ macro_rules! each {
     };
 }
 
-impl<M: AutodiffModule<B>, B: AutodiffBackend> AnyOptimizer<M, B> {
+impl<M: AutodiffModule<B>, B: AutodiffBackend> AnyOptimizer<M, B>
+where
+    B::InnerBackend: CodecBackend,
+{
     /// An optimizer without state.
     pub fn new(optim: &Optim) -> Self {
         let (beta_1, beta_2) = optim.betas;
         let decay = (optim.weight_decay > 0.0).then(|| WeightDecayConfig::new(optim.weight_decay));
         match optim.kind {
-            OptimKind::Adam => Self::Adam(
-                AdamConfig::new()
-                    .with_beta_1(beta_1)
-                    .with_beta_2(beta_2)
-                    .with_epsilon(optim.epsilon)
-                    .with_weight_decay(decay)
-                    .init(),
-            ),
+            OptimKind::Adam => Self::Adam(OptimizerAdaptor::from(FusedAdam::new(optim))),
             OptimKind::Adamw => Self::Adamw(
                 AdamWConfig::new()
                     .with_beta_1(beta_1)

@@ -174,7 +174,10 @@ where
                 stage: stage.clone(),
                 optim: self.recipe.optim_in(stage)?,
             };
-            self.networks = self.networks.reconfigure(&regime.optim);
+            self.networks = self
+                .networks
+                .reconfigure(&regime.optim)
+                .with_constants(&regime.stage.freeze);
             let mut batches = self.source.batches(
                 stage,
                 self.recipe.seed,

@@ -9,6 +9,7 @@ use codec_core::Error;
 use codec_core::backend::{Boundary, CodecBackend};
 use codec_core::layers::Precision;
 use codec_entropy::{TableSet, gaussian_tables};
+use rayon::prelude::*;
 
 use super::config::{BANDS, HYPER_MAX, LATENTS, LEVELS, PASSES, WpmrConfig};
 use super::entropy::{EntropyModel, PassParameters, SCALE_MAX, context_input};
@@ -126,7 +127,7 @@ fn optimize<B: CodecBackend>(
     };
     let shape = residual.shape();
     let symbols: Vec<f32> = values(residual.clone())
-        .into_iter()
+        .into_par_iter()
         .zip(values(scale))
         .map(|(v, s)| {
             optimized_residual(

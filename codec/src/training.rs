@@ -3,9 +3,10 @@
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
+pub use codec_train::plots::draw as plot;
 pub use codec_train::{
-    BEST, Event, Metrics, Observer, Outcome, Plan, Recipe, Resume, RunOptions, Sample, SampleData,
-    StepMetrics, TrainError, ValidationPoint, WEIGHTS,
+    BEST, Event, Measure, MeasureKind, Metrics, Observer, Outcome, Plan, Recipe, Resume,
+    RunOptions, Sample, SampleData, StepMetrics, TrainError, ValidationPoint, WEIGHTS,
 };
 
 use crate::device::{Device, Kind};

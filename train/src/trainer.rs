@@ -16,11 +16,13 @@ use crate::data::{Batches, HostBatch, Source};
 use crate::events::{Event, Metrics, MetricsFile, Observer, StepMetrics, ValidationPoint};
 use crate::fault::{self, Found};
 use crate::gradients::{Alone, Exchange};
+use crate::history::METRICS;
 use crate::init;
 use crate::networks::Networks;
 use crate::objective::Objective;
 use crate::options::{BEST, Outcome, Resume, RunOptions, WEIGHTS};
 use crate::recipe::{Optim, Recipe};
+use crate::recorder::Recorder;
 use crate::step::{Mean, Regime, batch};
 use crate::storage::{Disk, replace};
 use crate::task::Task;
@@ -111,6 +113,7 @@ where
     observer: &'a mut dyn Observer,
     /// Only of the member that writes.
     log: Option<MetricsFile>,
+    recorder: Option<Recorder>,
     source: Source,
     objective: Objective<B>,
     networks: Networks<B, T>,
@@ -198,12 +201,13 @@ where
                 (networks, 0, 0, None)
             }
         };
-        let log = if leads {
+        let (log, recorder) = if leads {
             let path = out.join("recipe.toml");
             replace(&Disk, &path, resolved.as_bytes())?;
-            Some(MetricsFile::resume(&out.join("metrics.jsonl"), step)?)
+            let log = MetricsFile::resume(&out.join(METRICS), step)?;
+            (Some(log), Some(Recorder::open(out, step)?))
         } else {
-            None
+            (None, None)
         };
         let mut trainer = Self {
             task,
@@ -213,6 +217,7 @@ where
             device,
             observer,
             log,
+            recorder,
             source,
             objective,
             networks,
@@ -239,7 +244,11 @@ where
             return Ok(());
         };
         self.observer.event(&event);
-        log.write(&event)
+        log.write(&event)?;
+        match &mut self.recorder {
+            Some(recorder) => recorder.event(&event),
+            None => Ok(()),
+        }
     }
 
     fn run<E: Exchange<B>>(
@@ -402,6 +411,7 @@ where
             gradient_norm: sums.norm / n,
             lr,
             crops_per_second: sums.amount / since.elapsed().as_secs_f64().max(1e-9),
+            pixels: self.recipe.pixels_seen(self.step),
             waiting: batches.waited(),
         }))
     }

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::args::{ColorWhen, Global};
 use crate::exit::Failure;
+use crate::watch::tap;
 
 /// How to talk to the person at the terminal.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Console {
         };
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(stderr)
+            .with_writer(tap::writer)
             .with_ansi(false)
             .without_time()
             .with_target(false)

@@ -24,21 +24,36 @@ pub fn graceful() -> &'static AtomicBool {
     &STOP
 }
 
-/// Removes temporary files and exits with status 130 on an interrupt, a termination request or a hang-up.
+/// Called before an interrupt ends the program, to leave the terminal as it was.
+static BEFORE_EXIT: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// From now on an interrupt that ends the program calls `cleanup` first.
+pub fn before_exit(cleanup: fn()) {
+    *BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner) = Some(cleanup);
+}
+
+/// What an interrupt does: raises the flag of [`graceful`], or removes temporary files and exits with status 130. Also
+/// for a key that means the same where the terminal does not send signals.
+pub fn raise() {
+    if GRACEFUL.swap(false, Ordering::SeqCst) {
+        STOP.store(true, Ordering::SeqCst);
+        return;
+    }
+    // The lock is kept until the end, so that no new file can appear meanwhile.
+    let files = temporary();
+    for path in files.iter() {
+        let _ = std::fs::remove_file(path);
+    }
+    let cleanup = *BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cleanup) = cleanup {
+        cleanup();
+    }
+    std::process::exit(INTERRUPTED);
+}
+
+/// Calls [`raise`] on an interrupt, a termination request or a hang-up.
 pub fn install() {
-    let handler = || {
-        if GRACEFUL.swap(false, Ordering::SeqCst) {
-            STOP.store(true, Ordering::SeqCst);
-            return;
-        }
-        // The lock is kept until the end, so that no new file can appear meanwhile.
-        let files = temporary();
-        for path in files.iter() {
-            let _ = std::fs::remove_file(path);
-        }
-        std::process::exit(INTERRUPTED);
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
+    if let Err(error) = ctrlc::set_handler(raise) {
         tracing::debug!("interrupts are not handled: {error}");
     }
 }

@@ -14,6 +14,7 @@ mod plan;
 mod progress;
 mod rates;
 mod version;
+mod watch;
 
 use std::process::ExitCode;
 

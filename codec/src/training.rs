@@ -3,10 +3,11 @@
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
+pub use codec_train::plots::draw as plot;
 pub use codec_train::{
-    BEST, BenchOptions, BenchReport, Compute, Event, Metrics, Observer, Outcome, Plan, Recipe,
-    Resume, RunOptions, Sample, SampleData, StepMetrics, StepTimes, TrainError, ValidationPoint,
-    WEIGHTS,
+    BEST, BenchOptions, BenchReport, Compute, Event, Measure, MeasureKind, Metrics, Observer,
+    Outcome, Plan, Recipe, Resume, RunOptions, Sample, SampleData, StepMetrics, StepTimes,
+    TrainError, ValidationPoint, WEIGHTS,
 };
 
 use crate::device::{Device, Kind};

@@ -34,6 +34,22 @@ pub enum TrainError {
     /// The folder holds a run already.
     #[error("{0} holds a run already; go on with --resume auto, or choose another folder")]
     Exists(PathBuf),
+    /// A validation sample cannot be written.
+    #[error("sample {name}: {reason}")]
+    Sample {
+        /// Name of the sample.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A plot of the run cannot be drawn.
+    #[error("plot {name}: {reason}")]
+    Plot {
+        /// Name of the plot.
+        name: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The training or validation data cannot be used.
     #[error(transparent)]
     Data(#[from] codec_datasets::DatasetError),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -32,6 +33,8 @@ pub struct StepMetrics {
     pub lr: f64,
     /// Crops (pictures) or seconds (sound) per second.
     pub crops_per_second: f64,
+    /// Pixels or samples learned from since step 0.
+    pub pixels: u64,
     /// Share of the time spent waiting for data.
     pub waiting: f64,
 }
@@ -152,12 +155,25 @@ pub trait Observer {
 pub(crate) struct MetricsFile {
     path: PathBuf,
     file: File,
+    /// Seconds of the run before this process.
+    before: f64,
+    started: Instant,
+}
+
+/// A line of the log.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    /// Wall seconds since the run began; the time between an interruption and its resumption does not count.
+    seconds: f64,
 }
 
 impl MetricsFile {
     /// Opens the log to append to. Lines about steps after `step`, which a resumed run does again, are dropped, and so is a
     /// line that a killed run has not finished.
     pub(crate) fn resume(path: &Path, step: u64) -> Result<Self, TrainError> {
+        let mut before = 0.0;
         if let Ok(text) = std::fs::read_to_string(path) {
             let kept: String = text
                 .split_inclusive('\n')
@@ -171,6 +187,7 @@ impl MetricsFile {
                         })
                 })
                 .collect();
+            before = last_seconds(&kept);
             if kept.len() != text.len() {
                 crate::storage::replace(&crate::storage::Disk, path, kept.as_bytes())?;
             }
@@ -183,15 +200,60 @@ impl MetricsFile {
         Ok(Self {
             path: path.to_path_buf(),
             file,
+            before,
+            started: Instant::now(),
         })
     }
 
     pub(crate) fn write(&mut self, event: &Event) -> Result<(), TrainError> {
+        let seconds = self.before + self.started.elapsed().as_secs_f64();
+        let line = Line {
+            event,
+            seconds: (seconds * 1e3).round() / 1e3,
+        };
         let mut line =
-            serde_json::to_string(event).map_err(|e| TrainError::Recipe(e.to_string()))?;
+            serde_json::to_string(&line).map_err(|e| TrainError::Recipe(e.to_string()))?;
         line.push('\n');
         self.file
             .write_all(line.as_bytes())
             .map_err(TrainError::io(&self.path))
+    }
+}
+
+/// The clock on the last line that has one.
+fn last_seconds(log: &str) -> f64 {
+    let seconds = |line| {
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        value.get("seconds")?.as_f64()
+    };
+    log.lines().rev().find_map(seconds).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resuming_cuts_what_will_be_done_again_and_the_clock_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let line = |kind: &str, step, seconds| {
+            format!("{{\"event\":\"{kind}\",\"step\":{step},\"seconds\":{seconds}}}\n")
+        };
+        let mut text = line("start", 0, 0.5) + &line("step", 20, 5.0);
+        text += &line("checkpoint", 40, 11.0);
+        text += &line("step", 60, 15.0);
+        text += "{\"event\":\"step\",\"st";
+        std::fs::write(&path, text).unwrap();
+        let mut file = MetricsFile::resume(&path, 40).unwrap();
+        file.write(&Event::Checkpoint { step: 60 }).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let values: Vec<serde_json::Value> = text
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        let steps: Vec<u64> = values.iter().map(|v| v["step"].as_u64().unwrap()).collect();
+        assert_eq!(steps, [0, 20, 40, 60]);
+        assert!(values[3]["seconds"].as_f64().unwrap() >= 11.0, "{text}");
     }
 }

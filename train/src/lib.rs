@@ -15,9 +15,11 @@ mod events;
 pub mod family;
 mod fault;
 mod gradients;
+mod history;
 mod hold;
 mod init;
 pub mod losses;
+mod measures;
 mod networks;
 mod objective;
 mod optim;
@@ -25,10 +27,14 @@ mod options;
 mod parameters;
 mod pattern;
 mod plan;
+pub mod plots;
 mod recipe;
+mod recorder;
+pub mod samples;
 mod step;
 mod storage;
 pub mod task;
+pub mod tensorboard;
 mod trainer;
 
 pub use bench::{BenchOptions, BenchReport, StepTimes, bench};
@@ -36,12 +42,15 @@ pub use data::{Content, Item};
 pub use error::TrainError;
 pub use events::{Event, Metrics, Observer, Sample, SampleData, StepMetrics, ValidationPoint};
 pub use gradients::{Alone, Exchange};
+pub use history::{History, HistoryStep, HistoryValidation};
+pub use measures::{Measure, MeasureKind};
 pub use options::{BEST, Outcome, Resume, RunOptions, WEIGHTS};
 pub use plan::{Plan, plan};
 pub use recipe::{
     Auxiliary, Checkpoints, Compute, Data, Ema, Optim, OptimKind, Paths, QualitySampling, Recipe,
     Sampling, Schedule, Stage, StagePrecision, StageRounding, Validation,
 };
+pub use recorder::Recorder;
 pub use trainer::{train, train_with};
 
 /// For this crate's own tests of whole runs.

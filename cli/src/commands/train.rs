@@ -1,18 +1,16 @@
 //! `codec train`: trains a model by a recipe.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use codec::training::{
-    Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, ValidationPoint, plan,
-};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use codec::training::{Outcome, Recipe, Resume, RunOptions, TrainError, plan, plot};
 
 use crate::args::DeviceArgs;
 use crate::console::{Console, print, print_json};
 use crate::exit::{Status, usage};
 use crate::interrupt;
+use crate::watch::Watch;
 
 /// Batches prepared ahead of the device.
 const PREFETCH: usize = 4;
@@ -24,13 +22,16 @@ const PREFETCH: usize = 4;
   codec train recipes/wpmr.toml --out runs/wpmr --resume auto
   codec train recipes/quick.toml --data photos --out runs/mine
   codec train recipes/wpmr.toml --out runs/tuned --init runs/wpmr --freeze encoder --set optim.lr=1e-4
+  codec train recipes/wpmr.toml --out runs/wpmr --dashboard
+  codec train --plot runs/wpmr
   codec train recipes/wpmr.toml --out runs/small --set model.synthesis_width=64 --dry-run")]
 pub struct TrainArgs {
     /// Recipe (TOML)
-    pub recipe: PathBuf,
+    #[arg(required_unless_present = "plot")]
+    pub recipe: Option<PathBuf>,
     /// Run folder for checkpoints, metrics.jsonl and weights.safetensors
-    #[arg(short, long, value_name = "DIR")]
-    pub out: PathBuf,
+    #[arg(short, long, value_name = "DIR", required_unless_present = "plot")]
+    pub out: Option<PathBuf>,
     /// Go on: auto for the newest checkpoint in the run folder, or a checkpoint
     #[arg(long, value_name = "auto|PATH", value_parser = parse_resume)]
     pub resume: Option<Resume>,
@@ -55,6 +56,12 @@ pub struct TrainArgs {
     /// Print size, cost and memory, run one step on noise, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// Only draw the plots of a run folder again
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "out"])]
+    pub plot: Option<PathBuf>,
+    /// Show charts and validations on the whole terminal; q stops as Ctrl-C does
+    #[arg(long)]
+    pub dashboard: bool,
     /// Print one JSON line per event on stdout
     #[arg(long)]
     pub json: bool,
@@ -75,8 +82,13 @@ fn parse_resume(text: &str) -> Result<Resume, String> {
 /// # Errors
 /// An unreadable recipe, and whatever stops the run.
 pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
-    let text = std::fs::read_to_string(&args.recipe)
-        .with_context(|| format!("cannot read recipe {}", args.recipe.display()))?;
+    let (path, out) = match (&args.plot, &args.recipe, &args.out) {
+        (Some(run), ..) => return draw(run, console, true),
+        (None, Some(recipe), Some(out)) => (recipe, out),
+        _ => bail!("a recipe and a run folder are needed"), // clap has said so already
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read recipe {}", path.display()))?;
     let mut recipe = Recipe::parse(&text).map_err(as_usage)?;
     for assignment in &args.set {
         recipe = recipe.set(assignment).map_err(as_usage)?;
@@ -91,13 +103,14 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
         return dry_run(&recipe, &device, args.json);
     }
     let options = RunOptions {
-        out: args.out.clone(),
+        out: out.clone(),
         resume: args.resume.clone().unwrap_or(Resume::No),
         init: args.init.clone(),
         max_steps: args.max_steps,
         prefetch: PREFETCH,
     };
-    let mut watch = Watch::new(console, args.json, recipe.total_steps());
+    let total = recipe.total_steps();
+    let mut watch = Watch::new(console, args.json, args.dashboard, &recipe.name, total)?;
     let outcome = codec::training::train(
         &recipe,
         &options,
@@ -106,12 +119,16 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
         &mut watch,
     )?;
     drop(watch);
+    // The run is whole without its plots.
+    if let Err(error) = draw(out, console, false) {
+        console.error(None, &error);
+    }
     match outcome {
         Outcome::Interrupted => Ok(Status::Interrupted),
         Outcome::Finished | Outcome::Paused => {
             console.say(&format!(
                 "weights: {}",
-                args.out.join("weights.safetensors").display()
+                out.join("weights.safetensors").display()
             ));
             Ok(Status::Done)
         }
@@ -121,6 +138,17 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
 /// What is wrong with a recipe is wrong with the command line.
 fn as_usage(error: TrainError) -> anyhow::Error {
     usage(error.to_string())
+}
+
+/// Draws the plots of a run folder; having nothing to draw is an error where they are what was asked for.
+fn draw(run: &Path, console: &Console, asked: bool) -> anyhow::Result<Status> {
+    let files = plot(run)?;
+    match files.first().and_then(|file| file.parent()) {
+        Some(folder) => console.say(&format!("plots: {}", folder.display())),
+        None if asked => bail!("{} has no reports to draw yet", run.display()),
+        None => {}
+    }
+    Ok(Status::Done)
 }
 
 fn dry_run(recipe: &Recipe, device: &codec::Device, json: bool) -> anyhow::Result<Status> {
@@ -165,112 +193,6 @@ fn dry_run(recipe: &Recipe, device: &codec::Device, json: bool) -> anyhow::Resul
     Ok(Status::Done)
 }
 
-/// Shows the events of a run: a bar on a terminal, lines elsewhere, JSON on request.
-struct Watch<'a> {
-    console: &'a Console,
-    json: bool,
-    bar: Option<ProgressBar>,
-}
-
-impl<'a> Watch<'a> {
-    fn new(console: &'a Console, json: bool, total: u64) -> Self {
-        let bar = console.shows_progress().then(|| {
-            let bar =
-                ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(4));
-            if let Ok(style) =
-                ProgressStyle::with_template("[{bar:24}] {pos}/{len}  {msg}  eta {eta}")
-            {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar
-        });
-        Self { console, json, bar }
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| self.console.say(text)),
-            None => self.console.say(text),
-        }
-    }
-}
-
-impl Observer for Watch<'_> {
-    fn event(&mut self, event: &Event) {
-        if self.json
-            && let Ok(value) = serde_json::to_value(event)
-        {
-            // A closed pipe must not stop a long run.
-            let _ = print_json(&value);
-        }
-        match event {
-            Event::Start {
-                step,
-                total,
-                files,
-                skipped,
-                parameters,
-            } => {
-                self.line(&format!(
-                    "{parameters} parameters, {files} files ({skipped} skipped), step {step} of {total}"
-                ));
-            }
-            Event::Step(m) => {
-                let figure = |name| m.metrics.get(name).copied().unwrap_or(f64::NAN);
-                let text = format!(
-                    "{}  loss {:.4}  {:.3} bpp  {:.2} dB  {:.1} crops/s  waiting {:.0}%",
-                    m.stage,
-                    m.loss,
-                    figure("bpp"),
-                    figure("psnr"),
-                    m.crops_per_second,
-                    100.0 * m.waiting
-                );
-                match &self.bar {
-                    Some(bar) => {
-                        bar.set_position(m.step);
-                        bar.set_message(text);
-                    }
-                    None => self.line(&format!("step {}  {text}", m.step)),
-                }
-            }
-            Event::Validation {
-                step,
-                score,
-                best,
-                points,
-                ..
-            } => {
-                let figure = |p: &ValidationPoint, name| p.get(name).unwrap_or(f64::NAN);
-                let points: Vec<String> = points
-                    .iter()
-                    .map(|p| {
-                        let (bpp, psnr) = (figure(p, "bpp"), figure(p, "psnr"));
-                        format!("q{:.0} {bpp:.3} bpp {psnr:.2} dB", p.quality)
-                    })
-                    .collect();
-                self.line(&format!(
-                    "step {step}  validation {score:.4}{}: {}",
-                    if *best { " (best)" } else { "" },
-                    points.join(", ")
-                ));
-            }
-            Event::Checkpoint { step } => tracing::debug!("checkpoint at step {step}"),
-            Event::Warning { message } => self.line(&format!("warning: {message}")),
-            // The error of the run says the same.
-            Event::Fault { .. } => {}
-        }
-    }
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,7 +202,7 @@ mod tests {
     #[test]
     fn options_parse() {
         let line = "train r.toml --out run --resume auto --set a=1 --set b.c=2 --data d --seed 7 --max-steps 9 \
-                    --freeze encoder --dry-run --json --device cpu -j 2";
+                    --freeze encoder --dry-run --dashboard --json --device cpu -j 2";
         let Command::Train(args) = parse(line).unwrap().command else {
             panic!()
         };
@@ -288,7 +210,7 @@ mod tests {
         assert_eq!(args.set, ["a=1", "b.c=2"]);
         assert_eq!(args.freeze, ["encoder"]);
         assert_eq!((args.seed, args.max_steps), (Some(7), Some(9)));
-        assert!(args.dry_run && args.json);
+        assert!(args.dry_run && args.dashboard && args.json);
         assert!(parse("train r.toml").is_err(), "--out is required");
         let Command::Train(args) = parse("train r.toml -o run --resume old/step-00000010")
             .unwrap()
@@ -297,5 +219,10 @@ mod tests {
             panic!()
         };
         assert_eq!(args.resume, Some(Resume::From("old/step-00000010".into())));
+        let Command::Train(args) = parse("train --plot run").unwrap().command else {
+            panic!()
+        };
+        assert_eq!(args.plot.as_deref(), Some(Path::new("run")));
+        assert!(parse("train r.toml --out run --plot run").is_err());
     }
 }

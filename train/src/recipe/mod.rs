@@ -260,6 +260,20 @@ impl Recipe {
         self.stages.iter().map(|s| s.steps).sum()
     }
 
+    /// Pixels or samples learned from in the first `step` steps.
+    pub fn pixels_seen(&self, step: u64) -> u64 {
+        let (mut left, mut pixels) = (step, 0u64);
+        for stage in &self.stages {
+            let steps = left.min(stage.steps);
+            let batches = self.optim_in(stage).map_or(1, |optim| optim.accumulate);
+            let crops = (stage.batch as u64).saturating_mul(batches);
+            let per_step = crops.saturating_mul((stage.patch as u64).pow(2));
+            pixels = pixels.saturating_add(steps.saturating_mul(per_step));
+            left -= steps;
+        }
+        pixels
+    }
+
     /// Stage of a step and the step's number within it; `None` past the end.
     pub fn stage_at(&self, step: u64) -> Option<(usize, u64)> {
         let mut start = 0;

@@ -113,6 +113,11 @@ fn stages_follow_each_other() {
     assert_eq!(recipe.stage_at(9), Some((0, 9)));
     assert_eq!(recipe.stage_at(10), Some((1, 0)));
     assert_eq!(recipe.stage_at(15), None);
+    let crop = 64 * 64;
+    assert_eq!(recipe.pixels_seen(3), 3 * 2 * crop);
+    assert_eq!(recipe.pixels_seen(99), 15 * 2 * crop);
+    let accumulating = recipe.set("optim.accumulate=4").expect("set");
+    assert_eq!(accumulating.pixels_seen(3), 4 * 3 * 2 * crop);
     let optim = recipe.optim_in(&recipe.stages[0]).expect("optim");
     assert!(optim.learning_rate(0, 10) > optim.learning_rate(9, 10));
 }

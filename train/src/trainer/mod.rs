@@ -20,6 +20,7 @@ use crate::networks::Networks;
 use crate::objective::Objective;
 use crate::options::{Outcome, RunOptions, WEIGHTS};
 use crate::recipe::Recipe;
+use crate::recorder::Recorder;
 use crate::step::{Mean, Regime, batch};
 use crate::storage::{Disk, Storage};
 use crate::task::Task;
@@ -129,6 +130,7 @@ where
     observer: &'a mut dyn Observer,
     /// Only of the member that writes.
     log: Option<MetricsFile>,
+    recorder: Option<Recorder>,
     source: Source,
     objective: Objective<B>,
     networks: Networks<B, T>,
@@ -150,7 +152,11 @@ where
             return Ok(());
         };
         self.observer.event(&event);
-        log.write(&event)
+        log.write(&event)?;
+        match &mut self.recorder {
+            Some(recorder) => recorder.event(&event),
+            None => Ok(()),
+        }
     }
 
     fn run<E: Exchange<B>>(
@@ -316,6 +322,7 @@ where
             gradient_norm: sums.norm / n,
             lr,
             crops_per_second: sums.amount / since.elapsed().as_secs_f64().max(1e-9),
+            pixels: self.recipe.pixels_seen(self.step),
             waiting: batches.waited(),
         }))
     }

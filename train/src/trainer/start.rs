@@ -12,6 +12,7 @@ use crate::checkpoint::{self, State};
 use crate::data::Source;
 use crate::events::{Event, MetricsFile, Observer};
 use crate::gradients::Exchange;
+use crate::history::METRICS;
 use crate::init;
 use crate::networks::Networks;
 use crate::objective::Objective;
@@ -19,6 +20,7 @@ use crate::options::{Resume, RunOptions};
 use crate::parameters::Parameters;
 use crate::pattern;
 use crate::recipe::{Optim, Recipe};
+use crate::recorder::Recorder;
 use crate::storage::{Storage, replace};
 use crate::task::Task;
 
@@ -81,12 +83,13 @@ where
         };
         check_freeze(recipe, &Parameters::of(&networks.average))?;
         networks.hold(|name| recipe.stages.iter().all(|s| pattern::any(&s.freeze, name)));
-        let log = if leads {
+        let (log, recorder) = if leads {
             let path = out.join("recipe.toml");
             replace(storage, &path, resolved.as_bytes())?;
-            Some(MetricsFile::resume(&out.join("metrics.jsonl"), step)?)
+            let log = MetricsFile::resume(&out.join(METRICS), step)?;
+            (Some(log), Some(Recorder::open(out, step)?))
         } else {
-            None
+            (None, None)
         };
         let mut trainer = Self {
             task,
@@ -97,6 +100,7 @@ where
             device,
             observer,
             log,
+            recorder,
             source,
             objective,
             networks,

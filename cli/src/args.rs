@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use codec::DeviceChoice;
 
+#[cfg(feature = "distributed")]
+use crate::commands::coordinator;
 use crate::commands::{bench, completions, datasets, decode, encode, eval, info, models, train};
 
 /// Learned image codec: pictures to small files and back.
@@ -31,6 +33,9 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Train a model by a recipe
     Train(train::TrainArgs),
+    /// Let the machines of a training run find each other
+    #[cfg(feature = "distributed")]
+    TrainCoordinator(coordinator::CoordinatorArgs),
     /// Measure rate and distortion over a folder of pictures
     Eval(eval::EvalArgs),
     /// Describe, check, split and shard data sets

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod error;
 pub mod layers;
 pub mod limits;
+pub mod noise;
 
 pub mod backend;
 pub mod kernels;

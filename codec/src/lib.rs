@@ -30,6 +30,8 @@ mod backends;
 mod codec;
 pub mod datasets;
 mod device;
+#[cfg(feature = "distributed")]
+pub mod distributed;
 mod info;
 mod threads;
 pub mod training;

@@ -11,6 +11,7 @@ use codec_datasets::{
 };
 
 use crate::TrainError;
+use crate::collective::Share;
 use crate::losses::Domain;
 use crate::recipe::{Data, Stage};
 use crate::task::Signal;
@@ -220,11 +221,7 @@ impl HostBatch {
             return Ok(self);
         }
         let count = self.count();
-        if !count.is_multiple_of(members) {
-            return Err(TrainError::Recipe(format!(
-                "invalid batch {count} (expected a multiple of the {members} devices)"
-            )));
-        }
+        Share { rank, of: members }.range(count)?;
         let values = self.data.len() / members;
         self.data = self.data.split_off(rank * values);
         self.data.truncate(values);

@@ -72,6 +72,9 @@ pub enum TrainError {
         /// In its own words.
         reason: String,
     },
+    /// The replicas of a run over several devices did not stay together.
+    #[error(transparent)]
+    Collective(#[from] crate::CollectiveError),
     /// The device cannot do what the recipe asks for.
     #[error("compute = \"{asked}\" is not supported on {device}: {reason}")]
     Compute {

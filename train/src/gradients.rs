@@ -36,6 +36,18 @@ pub trait Exchange<B: AutodiffBackend> {
     /// # Errors
     /// As [`Exchange::exchange`].
     fn agree(&mut self, stop: bool) -> Result<bool, TrainError>;
+
+    /// Replaces figures by their means over all members.
+    ///
+    /// # Errors
+    /// As [`Exchange::exchange`].
+    fn mean(&mut self, figures: &mut [f64]) -> Result<(), TrainError>;
+
+    /// Makes sure that all members have the same number; `what` names it in the error.
+    ///
+    /// # Errors
+    /// [`CollectiveError::Drifted`](crate::CollectiveError::Drifted) when they have not, and as [`Exchange::exchange`].
+    fn same(&mut self, number: u64, what: &'static str) -> Result<(), TrainError>;
 }
 
 /// One device.
@@ -61,6 +73,14 @@ impl<B: AutodiffBackend> Exchange<B> for Alone {
 
     fn agree(&mut self, stop: bool) -> Result<bool, TrainError> {
         Ok(stop)
+    }
+
+    fn mean(&mut self, _figures: &mut [f64]) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn same(&mut self, _number: u64, _what: &'static str) -> Result<(), TrainError> {
+        Ok(())
     }
 }
 

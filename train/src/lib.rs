@@ -9,6 +9,7 @@
 mod average;
 mod bench;
 mod checkpoint;
+pub mod collective;
 mod data;
 mod error;
 mod events;
@@ -38,6 +39,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use bench::{BenchOptions, BenchReport, StepTimes, bench};
+pub use collective::CollectiveError;
 pub use data::{Content, Item};
 pub use error::TrainError;
 pub use events::{Event, Metrics, Observer, Sample, SampleData, StepMetrics, ValidationPoint};
@@ -45,12 +47,15 @@ pub use gradients::{Alone, Exchange};
 pub use history::{History, HistoryStep, HistoryValidation};
 pub use measures::{Measure, MeasureKind};
 pub use options::{BEST, Outcome, Resume, RunOptions, WEIGHTS};
+pub use parameters::{NamedTensor, Parameters};
 pub use plan::{Plan, plan};
 pub use recipe::{
     Auxiliary, Checkpoints, Compute, Data, Ema, Optim, OptimKind, Paths, QualitySampling, Recipe,
     Sampling, Schedule, Stage, StagePrecision, StageRounding, Validation,
 };
 pub use recorder::Recorder;
+#[cfg(feature = "distributed")]
+pub use trainer::train_on;
 pub use trainer::{train, train_with};
 
 /// For this crate's own tests of whole runs.

@@ -3,12 +3,16 @@
 pub mod bench;
 mod bench_train;
 pub mod completions;
+#[cfg(feature = "distributed")]
+pub mod coordinator;
 pub mod datasets;
 pub mod decode;
 pub mod encode;
 pub mod eval;
 pub mod info;
 pub mod models;
+#[cfg(feature = "distributed")]
+pub mod replicas;
 pub mod train;
 
 use std::path::Path;
@@ -31,6 +35,8 @@ pub fn run(command: Command, console: &Console) -> anyhow::Result<Status> {
         Command::Info(args) => info::run(&args, console),
         Command::Bench(args) => bench::run(&args, console),
         Command::Train(args) => train::run(&args, console),
+        #[cfg(feature = "distributed")]
+        Command::TrainCoordinator(args) => coordinator::run(&args, console),
         Command::Eval(args) => eval::run(&args, console),
         Command::Datasets(command) => datasets::run(&command, console),
         Command::Models(command) => models::run(&command),

@@ -24,7 +24,8 @@ const PREFETCH: usize = 4;
   codec train recipes/wpmr.toml --out runs/tuned --init runs/wpmr --freeze encoder --set optim.lr=1e-4
   codec train recipes/wpmr.toml --out runs/wpmr --dashboard
   codec train --plot runs/wpmr
-  codec train recipes/wpmr.toml --out runs/small --set model.synthesis_width=64 --dry-run")]
+  codec train recipes/wpmr.toml --out runs/small --set model.synthesis_width=64 --dry-run
+  codec train recipes/wpmr.toml --out runs/wpmr --devices cuda:0,cuda:1")]
 pub struct TrainArgs {
     /// Recipe (TOML)
     #[arg(required_unless_present = "plot")]
@@ -68,6 +69,10 @@ pub struct TrainArgs {
     /// Where to train.
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// Where else to train.
+    #[cfg(feature = "distributed")]
+    #[command(flatten)]
+    pub replicas: crate::commands::replicas::ReplicaArgs,
 }
 
 fn parse_resume(text: &str) -> Result<Resume, String> {
@@ -111,13 +116,7 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
     };
     let total = recipe.total_steps();
     let mut watch = Watch::new(console, args.json, args.dashboard, &recipe.name, total)?;
-    let outcome = codec::training::train(
-        &recipe,
-        &options,
-        &device,
-        interrupt::graceful(),
-        &mut watch,
-    )?;
+    let outcome = train(args, &recipe, &options, &device, &mut watch)?;
     drop(watch);
     // The run is whole without its plots.
     if let Err(error) = draw(out, console, false) {
@@ -149,6 +148,42 @@ fn draw(run: &Path, console: &Console, asked: bool) -> anyhow::Result<Status> {
         None => {}
     }
     Ok(Status::Done)
+}
+
+fn train(
+    args: &TrainArgs,
+    recipe: &Recipe,
+    options: &RunOptions,
+    device: &codec::Device,
+    watch: &mut Watch<'_>,
+) -> anyhow::Result<Outcome> {
+    let stop = interrupt::graceful();
+    #[cfg(feature = "distributed")]
+    if args.replicas.several() {
+        let replicas = &args.replicas;
+        let mut devices = Vec::new();
+        for &choice in &replicas.devices {
+            devices.push(codec::Device::open(choice)?);
+        }
+        if devices.is_empty() {
+            devices.push(device.clone());
+        }
+        let (nodes, timeout) = (replicas.nodes(), replicas.timeout());
+        return Ok(codec::distributed::train(
+            recipe,
+            options,
+            &devices,
+            nodes.as_ref(),
+            timeout,
+            stop,
+            watch,
+        )?);
+    }
+    #[cfg(not(feature = "distributed"))]
+    let _ = args;
+    Ok(codec::training::train(
+        recipe, options, device, stop, watch,
+    )?)
 }
 
 fn dry_run(recipe: &Recipe, device: &codec::Device, json: bool) -> anyhow::Result<Status> {

@@ -4,6 +4,8 @@ mod save;
 mod start;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "distributed")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
@@ -12,6 +14,7 @@ use codec_datasets::SplitMix64;
 
 use crate::TrainError;
 use crate::checkpoint::Best;
+use crate::collective::{digest, with_noise};
 use crate::data::{Batches, HostBatch, Source};
 use crate::events::{Event, Metrics, MetricsFile, Observer, StepMetrics};
 use crate::fault::Found;
@@ -19,6 +22,7 @@ use crate::gradients::{Alone, Exchange};
 use crate::networks::Networks;
 use crate::objective::Objective;
 use crate::options::{Outcome, RunOptions, WEIGHTS};
+use crate::parameters::Parameters;
 use crate::recipe::Recipe;
 use crate::recorder::Recorder;
 use crate::step::{Mean, Regime, batch};
@@ -94,6 +98,47 @@ where
     }
 }
 
+/// As [`train`], on several devices of this machine and, with `nodes`, of others. See [`collective`](crate::collective).
+///
+/// Nodes that start from a checkpoint must see the same run folder.
+///
+/// # Errors
+/// See [`TrainError`].
+#[cfg(feature = "distributed")]
+#[allow(clippy::too_many_arguments)] // what `train` takes, and what says where
+pub fn train_on<B>(
+    recipe: &Recipe,
+    options: &RunOptions,
+    devices: &[<B::InnerBackend as BackendTypes>::Device],
+    nodes: Option<&crate::collective::Nodes>,
+    timeout: std::time::Duration,
+    stop: &AtomicBool,
+    observer: &mut (dyn Observer + Send),
+) -> Result<Outcome, TrainError>
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+{
+    struct Silent;
+    impl Observer for Silent {
+        fn event(&mut self, _event: &Event) {}
+    }
+    let observer = Mutex::new(observer);
+    crate::collective::run::<B::InnerBackend, _, TrainError>(
+        devices,
+        nodes,
+        timeout,
+        |mut peer, device| {
+            if Exchange::<B>::rank(&peer) == 0 {
+                let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
+                train_with::<B, _>(recipe, options, device, stop, &mut **observer, &mut peer)
+            } else {
+                train_with::<B, _>(recipe, options, device, stop, &mut Silent, &mut peer)
+            }
+        },
+    )
+}
+
 /// Sums since the last report.
 #[derive(Default)]
 struct Sums {
@@ -115,6 +160,23 @@ fn mean(sum: &Metrics, n: f64) -> Metrics {
     sum.iter().map(|(name, v)| (name.clone(), v / n)).collect()
 }
 
+impl Sums {
+    /// Takes the means over all members.
+    fn share<B: AutodiffBackend, E: Exchange<B>>(
+        &mut self,
+        exchange: &mut E,
+    ) -> Result<(), TrainError> {
+        let mut figures = vec![self.loss];
+        figures.extend(self.metrics.values().chain(self.terms.values()));
+        exchange.mean(&mut figures)?;
+        let slots = std::iter::once(&mut self.loss)
+            .chain(self.metrics.values_mut())
+            .chain(self.terms.values_mut());
+        slots.zip(figures).for_each(|(slot, mean)| *slot = mean);
+        Ok(())
+    }
+}
+
 struct Trainer<'a, B, T>
 where
     B: AutodiffBackend + CodecBackend,
@@ -128,6 +190,8 @@ where
     storage: &'a dyn Storage,
     device: &'a <B as BackendTypes>::Device,
     observer: &'a mut dyn Observer,
+    /// Number of this member.
+    rank: usize,
     /// Only of the member that writes.
     log: Option<MetricsFile>,
     recorder: Option<Recorder>,
@@ -164,6 +228,7 @@ where
         stop: &AtomicBool,
         exchange: &mut E,
     ) -> Result<Outcome, TrainError> {
+        self.compare(exchange)?;
         let mut outcome = Outcome::Finished;
         let paused = |step| self.options.max_steps.is_some_and(|max| step >= max);
         if paused(self.step) || self.recipe.stage_at(self.step).is_none() {
@@ -196,6 +261,7 @@ where
                 let lr = regime.optim.learning_rate(within, stage.steps);
                 self = self.advance(&regime, lr, &mut batches, &mut sums, exchange)?;
                 if self.step % REPORT_EVERY == 0 {
+                    sums.share::<B, E>(exchange)?;
                     self.report_step(&regime, lr, &sums, since, &batches)?;
                     sums = Sums::default();
                     since = Instant::now();
@@ -204,7 +270,8 @@ where
                 let stopped = exchange.agree(stop.load(Ordering::Relaxed))?;
                 let mut improved = false;
                 if self.step % self.recipe.validation.every == 0 || last {
-                    improved = self.validate(&regime)?;
+                    self.compare(exchange)?;
+                    improved = exchange.rank() == 0 && self.validate(&regime)?;
                     since = Instant::now();
                     sums = Sums::default();
                 }
@@ -227,6 +294,15 @@ where
             }
         }
         Ok(outcome)
+    }
+
+    /// Makes sure that all members stand at the same step with the same parameters.
+    fn compare<E: Exchange<B>>(&self, exchange: &mut E) -> Result<(), TrainError> {
+        if exchange.members() > 1 {
+            exchange.same(self.step, "step")?;
+            exchange.same(digest(&Parameters::of(&self.networks.model)), "parameters")?;
+        }
+        Ok(())
     }
 
     /// One step.
@@ -255,22 +331,26 @@ where
                 .skip(rank * host.count())
                 .take(host.count())
                 .collect();
-            let mut key = vec![seed, index];
-            if rank > 0 {
-                key.push(rank as u64);
-            }
-            B::seed(self.device, SplitMix64::keyed(&key).next_u64());
+            B::seed(self.device, SplitMix64::keyed(&[seed, index]).next_u64());
             let input = host.to_device::<B>(self.device);
             let model = &self.networks.model;
-            let result = batch(
-                &self.task,
-                &self.objective,
-                model,
-                &input,
-                &t,
-                &regime.stage,
-                self.device,
-            )?;
+            let step = || {
+                batch(
+                    &self.task,
+                    &self.objective,
+                    model,
+                    &input,
+                    &t,
+                    &regime.stage,
+                    self.device,
+                )
+            };
+            // Alone, the device's own generator is faster.
+            let result = if members > 1 {
+                with_noise(&[seed, index], rank * host.count(), step)?
+            } else {
+                step()?
+            };
             let amount = host.amount() * members as f64;
             self.newest = Some((host, t));
             if !result.not_finite.is_empty() {

@@ -113,7 +113,10 @@ where
 
     /// Saves what is known about a fault and makes the error of it.
     pub(super) fn fault(&mut self, found: &Found, lr: f64, regime: &Regime) -> TrainError {
-        let folder = self.options.out.join("fault");
+        let folder = match self.rank {
+            0 => self.options.out.join("fault"),
+            rank => self.options.out.join(format!("fault-{rank}")),
+        };
         let error = TrainError::NotFinite {
             step: self.step,
             what: found.what,

@@ -1,6 +1,7 @@
 //! The beginning of a run: new, from given parameters, or from a checkpoint.
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
@@ -23,6 +24,9 @@ use crate::recipe::{Optim, Recipe};
 use crate::recorder::Recorder;
 use crate::storage::{Storage, replace};
 use crate::task::Task;
+
+/// Members on one kind of device share its random generator: one of them draws its parameters at a time.
+static DRAWING: Mutex<()> = Mutex::new(());
 
 impl<'a, B, T> Trainer<'a, B, T>
 where
@@ -68,8 +72,10 @@ where
             }
             None => {
                 let optim = optim_at(recipe, 0)?;
+                let drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
                 B::seed(device, recipe.seed);
                 let mut networks = Networks::new(&task, &optim, device);
+                drop(drawing);
                 if let Some(path) = &options.init {
                     let source = init::read::<B, T>(&task, path)?;
                     let (started, new) = networks.start_from(&task, path, &source)?;
@@ -99,6 +105,7 @@ where
             storage,
             device,
             observer,
+            rank: exchange.rank(),
             log,
             recorder,
             source,

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::{Boundary, CodecBackend};
 use codec_core::layers::Precision;
@@ -151,7 +151,7 @@ pub(super) fn join<B: CodecBackend>(before: Option<Tensor<B, 4>>, x: Tensor<B, 4
 }
 
 fn noise<B: Backend>(x: &Tensor<B, 4>) -> Tensor<B, 4> {
-    Tensor::random(x.dims(), Distribution::Uniform(-0.5, 0.5), &x.device())
+    codec_core::noise::uniform(x.dims(), &x.device())
 }
 
 impl<B: CodecBackend> Wpmr<B> {

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 
 /// Mean squared error over all elements, `[1]`.
 ///
-/// Recipes in the literature that give lambda for values in 0..255 need a weight of `255^2 * lambda` for values in 0..1.
+/// For values in 0..1 this is `1 / 255^2` of what the literature's lambdas for 0..255 weigh.
 pub fn mse<B: Backend, const D: usize>(output: Tensor<B, D>, target: Tensor<B, D>) -> Tensor<B, 1> {
     (output - target).square().mean()
 }

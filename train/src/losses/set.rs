@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use codec_core::backend::CodecBackend;
 
+use super::lpips::Lpips;
+use super::spectral::{MelLoss, MultiScaleStft};
 use super::{Domain, LossError, LossKind, LossTerm, charbonnier, l1, ms_ssim, mse};
 
 /// Values that the model computes itself, by name: rate, commitment, ...
@@ -30,7 +32,10 @@ enum Evaluator<B: Backend> {
     L1,
     Charbonnier(f64),
     MsSsim,
-    Model(String, std::marker::PhantomData<B>),
+    Lpips(Lpips<B>),
+    MultiScaleStft(MultiScaleStft<B>),
+    Mel(MelLoss<B>),
+    Model(String),
 }
 
 /// What [`LossSet`] gives.
@@ -49,7 +54,6 @@ impl<B: CodecBackend> LossSet<B> {
     /// [`LossError::WrongDomain`], [`LossError::DuplicateName`], [`LossError::Parameter`], and whatever is wrong with
     /// weights.
     pub fn new(terms: &[LossTerm], domain: Domain, device: &B::Device) -> Result<Self, LossError> {
-        let _ = device;
         let mut set = Self {
             domain,
             terms: Vec::with_capacity(terms.len()),
@@ -82,9 +86,14 @@ impl<B: CodecBackend> LossSet<B> {
                     Evaluator::Charbonnier(*epsilon)
                 }
                 LossKind::MsSsim {} => Evaluator::MsSsim,
-                LossKind::Model { term } => {
-                    Evaluator::Model(term.clone(), std::marker::PhantomData)
-                }
+                LossKind::Lpips {
+                    backbone,
+                    weights,
+                    heads,
+                } => Evaluator::Lpips(Lpips::load(*backbone, weights, heads, device)?),
+                LossKind::MultiScaleStft(config) => Evaluator::MultiScaleStft(config.init(device)?),
+                LossKind::Mel(config) => Evaluator::Mel(config.init(device)?),
+                LossKind::Model { term } => Evaluator::Model(term.clone()),
             };
             set.terms.push(Term {
                 name,
@@ -119,6 +128,7 @@ impl<B: CodecBackend> LossSet<B> {
             let (output, target) = (output.clone(), target.clone());
             Ok(match &term.evaluator {
                 Evaluator::MsSsim => ms_ssim(output, target)?.mean().neg().add_scalar(1.0),
+                Evaluator::Lpips(lpips) => lpips.forward(output, target)?.mean(),
                 _ => return self.either(term, output, target, model),
             })
         })
@@ -139,7 +149,12 @@ impl<B: CodecBackend> LossSet<B> {
     ) -> Result<LossValues<B>, LossError> {
         self.check(&output, &target, Domain::Sound)?;
         self.evaluate(&output.device(), |term| {
-            self.either(term, output.clone(), target.clone(), model)
+            let (output, target) = (output.clone(), target.clone());
+            match &term.evaluator {
+                Evaluator::MultiScaleStft(loss) => loss.forward(output, target),
+                Evaluator::Mel(loss) => loss.forward(output, target),
+                _ => self.either(term, output, target, model),
+            }
         })
     }
 
@@ -155,7 +170,7 @@ impl<B: CodecBackend> LossSet<B> {
             Evaluator::Mse => Ok(mse(output, target)),
             Evaluator::L1 => Ok(l1(output, target)),
             Evaluator::Charbonnier(epsilon) => Ok(charbonnier(output, target, *epsilon)),
-            Evaluator::Model(name, _) => model
+            Evaluator::Model(name) => model
                 .iter()
                 .find(|(given, _)| given == name)
                 .map(|(_, value)| value.clone().mean())
@@ -169,9 +184,14 @@ impl<B: CodecBackend> LossSet<B> {
                         .join(", "),
                 }),
             // `new` lets no term of another domain in.
-            Evaluator::MsSsim => Err(LossError::WrongDomain {
+            Evaluator::MsSsim | Evaluator::Lpips(_) => Err(LossError::WrongDomain {
                 term: term.name.clone(),
                 works_on: Domain::Pictures,
+                domain: self.domain,
+            }),
+            Evaluator::MultiScaleStft(_) | Evaluator::Mel(_) => Err(LossError::WrongDomain {
+                term: term.name.clone(),
+                works_on: Domain::Sound,
                 domain: self.domain,
             }),
         }
@@ -311,7 +331,10 @@ mod tests {
     #[test]
     fn sound() {
         let set = LossSet::<Back>::new(
-            &terms("[[loss]]\nkind = 'l1'"),
+            &terms(
+                "[[loss]]\nkind = 'l1'\n[[loss]]\nkind = 'multi-scale-stft'\nwindows = [2]\nweight = 0.0\n\
+                 [[loss]]\nkind = 'mel'\nsample_rate = 8000\nwindows = [2]\nbands = [1]\nweight = 0.0",
+            ),
             Domain::Sound,
             &Default::default(),
         )
@@ -324,5 +347,10 @@ mod tests {
             )
             .unwrap();
         close(scalar(values.total), 0.375, 1e-6);
+        assert_eq!(
+            set.names().collect::<Vec<_>>(),
+            ["l1", "multi-scale-stft", "mel"]
+        );
+        assert!(scalar(values.terms[1].1.clone()) > 0.0);
     }
 }

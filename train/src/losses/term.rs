@@ -1,10 +1,13 @@
 //! A loss term as a recipe writes it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::LossError;
+use super::lpips::Backbone;
+use super::spectral::{MelLossConfig, MultiScaleStftConfig};
 
 /// What a model's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,19 @@ pub enum LossKind {
     },
     /// One minus [`ms_ssim`](super::ms_ssim()), mean over pictures.
     MsSsim {},
+    /// [`Lpips`](super::lpips::Lpips), mean over pictures.
+    Lpips {
+        /// Which network.
+        backbone: Backbone,
+        /// Its weights with torchvision's keys, `.pth` or `.safetensors`.
+        weights: PathBuf,
+        /// Weights of its layers with the keys of the package `lpips`.
+        heads: PathBuf,
+    },
+    /// [`MultiScaleStft`](super::spectral::MultiScaleStft).
+    MultiScaleStft(MultiScaleStftConfig),
+    /// [`MelLoss`](super::spectral::MelLoss).
+    Mel(MelLossConfig),
     /// A value that the model computes itself, for instance its `rate` or a quantizer's `commitment`.
     Model {
         /// Name of the value, see [`ModelTerms`](super::ModelTerms).
@@ -101,7 +117,16 @@ fn default_epsilon() -> f64 {
 
 impl LossKind {
     /// Names of all kinds, as recipes write them.
-    pub const NAMES: &[&str] = &["mse", "l1", "charbonnier", "ms-ssim", "model"];
+    pub const NAMES: &[&str] = &[
+        "mse",
+        "l1",
+        "charbonnier",
+        "ms-ssim",
+        "lpips",
+        "multi-scale-stft",
+        "mel",
+        "model",
+    ];
 
     /// Name of this kind, as recipes write it; for [`LossKind::Model`] that of its value.
     pub fn name(&self) -> &str {
@@ -110,6 +135,9 @@ impl LossKind {
             Self::L1 {} => "l1",
             Self::Charbonnier { .. } => "charbonnier",
             Self::MsSsim {} => "ms-ssim",
+            Self::Lpips { .. } => "lpips",
+            Self::MultiScaleStft(_) => "multi-scale-stft",
+            Self::Mel(_) => "mel",
             Self::Model { term } => term,
         }
     }
@@ -118,7 +146,8 @@ impl LossKind {
     pub fn domain(&self) -> Option<Domain> {
         match self {
             Self::Mse {} | Self::L1 {} | Self::Charbonnier { .. } | Self::Model { .. } => None,
-            Self::MsSsim {} => Some(Domain::Pictures),
+            Self::MsSsim {} | Self::Lpips { .. } => Some(Domain::Pictures),
+            Self::MultiScaleStft(_) | Self::Mel(_) => Some(Domain::Sound),
         }
     }
 }
@@ -233,6 +262,24 @@ mod tests {
         assert_eq!(again, term);
         let json: LossTerm = serde_json::from_str(&serde_json::to_string(&term).unwrap()).unwrap();
         assert_eq!(json, term);
+    }
+
+    #[test]
+    fn parameters_of_sound() {
+        let text = "kind = 'mel'\nweight = 15\nsample_rate = 16000\nscale = 'htk'";
+        let term: LossTerm = toml::from_str(text).unwrap();
+        let LossKind::Mel(config) = &term.kind else {
+            panic!("{term:?}");
+        };
+        assert_eq!((config.sample_rate, config.windows.len()), (16_000, 7));
+        let again: LossTerm = toml::from_str(&toml::to_string(&term).unwrap()).unwrap();
+        assert_eq!(again, term);
+        assert_eq!(
+            error("kind = 'mel'"),
+            "loss `mel`: missing field `sample_rate`"
+        );
+        let unknown = error("kind = 'multi-scale-stft'\nwindow = [512]");
+        assert!(unknown.contains("unknown field `window`"), "{unknown}");
     }
 
     #[test]

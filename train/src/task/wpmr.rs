@@ -356,7 +356,9 @@ mod tests {
         <Flex as Backend>::seed(&device, 4);
         let other = config.init::<Flex>(&device);
         let mut parameters = Parameters::of(&other);
-        let new = parameters.grow_from(&source).unwrap();
+        let new = parameters
+            .grow_from(&source, &|name| trailing_inputs(&config, name))
+            .unwrap();
         assert!(
             new.iter().all(|name| name.starts_with("entropy.prior")),
             "{new:?}"

@@ -12,7 +12,7 @@ use std::ops::Range;
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, s};
 use codec_datasets::SplitMix64;
 
 use crate::gradients::Alone;
@@ -98,7 +98,7 @@ impl Share {
     /// # Errors
     /// [`CollectiveError::Split`] unless `batch` is a positive multiple of the number of replicas.
     pub fn range(&self, batch: usize) -> Result<Range<usize>, CollectiveError> {
-        if self.of == 0 || batch == 0 || batch % self.of != 0 || self.rank >= self.of {
+        if self.of == 0 || batch == 0 || !batch.is_multiple_of(self.of) || self.rank >= self.of {
             return Err(CollectiveError::Split { batch, of: self.of });
         }
         let part = batch / self.of;
@@ -177,7 +177,7 @@ pub fn mean_gradients<B: AutodiffBackend, M: AutodiffModule<B>>(
             let shape = param.shape();
             let n = shape.num_elements();
             if self.present.next().is_some_and(|&p| p > 0.0) {
-                let part = self.flat.clone().slice([self.at..self.at + n]);
+                let part = self.flat.clone().slice(s![self.at..self.at + n]);
                 self.gradients
                     .register(param.id, part.reshape::<D, _>(shape));
             }
@@ -211,7 +211,7 @@ pub fn mean_gradients<B: AutodiffBackend, M: AutodiffModule<B>>(
     ));
     let mean = replica.sum(Tensor::cat(parts, 0))?.div_scalar(of as f32);
     let start = mean.dims()[0] - tail_len;
-    let tail = read(mean.clone().slice([start..start + tail_len]))?;
+    let tail = read(mean.clone().slice(s![start..start + tail_len]))?;
     for (value, &mean) in values.iter_mut().zip(tail.iter().skip(tensors)) {
         *value = f64::from(mean);
     }

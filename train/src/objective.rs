@@ -79,8 +79,8 @@ impl<B: CodecBackend> Objective<B> {
             let mut terms = Vec::with_capacity(self.parts.len());
             for part in &self.parts {
                 let Weighted { mut term, weight } = match &part.set {
-                    None => self.from_model(part, pass)?,
-                    Some(set) => self.from_signal(part, set, pass, input)?,
+                    None => self.model_term(part, pass)?,
+                    Some(set) => self.signal_term(part, set, pass, input)?,
                 };
                 if weight != 1.0 {
                     term.value = term.value.mul_scalar(weight);
@@ -109,7 +109,7 @@ impl<B: CodecBackend> Objective<B> {
         Ok(cost.sum())
     }
 
-    fn from_model(&self, part: &Part<B>, pass: &Pass<B>) -> Result<Weighted<B>, TrainError> {
+    fn model_term(&self, part: &Part<B>, pass: &Pass<B>) -> Result<Weighted<B>, TrainError> {
         let LossKind::Model { term: name } = &part.term.kind else {
             return Err(TrainError::Recipe(format!(
                 "loss {} has no value",
@@ -130,7 +130,7 @@ impl<B: CodecBackend> Objective<B> {
     }
 
     /// A term over output and input, for each sample by itself where samples do not count alike.
-    fn from_signal(
+    fn signal_term(
         &self,
         part: &Part<B>,
         set: &LossSet<B>,

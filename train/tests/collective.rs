@@ -54,13 +54,16 @@ fn read(model: &Wpmr<Train>, gradients: &GradientsParams) -> Vec<Option<Vec<f32>
     read.1
 }
 
+/// Values of the gradients, where parameters have one, and the loss.
+type Step = (Vec<Option<Vec<f32>>>, f64);
+
 /// Gradients and loss of a replica's share of a batch of two pictures.
 fn step(
     replica: &mut dyn Replica<Flex>,
     config: &WpmrConfig,
     model: &Wpmr<Train>,
     mode: PassMode,
-) -> Result<(Vec<Option<Vec<f32>>>, f64), CollectiveError> {
+) -> Result<Step, CollectiveError> {
     const SIDE: usize = 64;
     let part = replica.share().range(2)?;
     let of_sample = 3 * SIDE * SIDE;

@@ -54,6 +54,9 @@ fn results(sandbox: &Sandbox, run: &str) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
+/// Whether a run folder has come to the point of a kill.
+type Reached = Box<dyn Fn(&Path) -> bool>;
+
 #[test]
 fn a_killed_run_goes_on_bit_for_bit() {
     let sandbox = sandbox();
@@ -61,7 +64,7 @@ fn a_killed_run_goes_on_bit_for_bit() {
     let run = sandbox.path("killed");
     let has = |name: String| move |run: &Path| run.join(&name).exists();
     // Before the first checkpoint, right after one, while something is being written, and late.
-    let points: [(&str, Box<dyn Fn(&Path) -> bool>); 6] = [
+    let points: [(&str, Reached); 6] = [
         ("the log exists", Box::new(has("metrics.jsonl".into()))),
         ("something is written", Box::new(writing)),
         ("the first checkpoint", Box::new(has(checkpoint(EVERY)))),

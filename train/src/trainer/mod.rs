@@ -260,7 +260,7 @@ where
             for within in first..stage.steps {
                 let lr = regime.optim.learning_rate(within, stage.steps);
                 self = self.advance(&regime, lr, &mut batches, &mut sums, exchange)?;
-                if self.step % REPORT_EVERY == 0 {
+                if self.step.is_multiple_of(REPORT_EVERY) {
                     sums.share::<B, E>(exchange)?;
                     self.report_step(&regime, lr, &sums, since, &batches)?;
                     sums = Sums::default();
@@ -269,14 +269,14 @@ where
                 let last = self.step == self.recipe.total_steps();
                 let stopped = exchange.agree(stop.load(Ordering::Relaxed))?;
                 let mut improved = false;
-                if self.step % self.recipe.validation.every == 0 || last {
+                if self.step.is_multiple_of(self.recipe.validation.every) || last {
                     self.compare(exchange)?;
                     improved = exchange.rank() == 0 && self.validate(&regime)?;
                     since = Instant::now();
                     sums = Sums::default();
                 }
                 let paused = self.options.max_steps.is_some_and(|max| self.step >= max);
-                let due = self.step % self.recipe.checkpoints.every == 0;
+                let due = self.step.is_multiple_of(self.recipe.checkpoints.every);
                 if due || improved || last || stopped || paused {
                     if let Some(found) = Found::in_parameters(&self.networks.average) {
                         return Err(self.fault(&found, lr, &regime));

@@ -162,6 +162,9 @@ fn check_freeze(recipe: &Recipe, parameters: &Parameters) -> Result<(), TrainErr
     Ok(())
 }
 
+/// Networks as a checkpoint left them, and its counters.
+type Restored<B, T> = (Networks<B, T>, State);
+
 /// The newest sound checkpoint, if the run is to go on somewhere. Damaged ones of the run itself are set aside.
 fn restore<B, T>(
     task: &T,
@@ -170,7 +173,7 @@ fn restore<B, T>(
     device: &<B as BackendTypes>::Device,
     leads: bool,
     warnings: &mut Vec<String>,
-) -> Result<Option<(Networks<B, T>, State)>, TrainError>
+) -> Result<Option<Restored<B, T>>, TrainError>
 where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,

@@ -19,8 +19,9 @@ BANDS, LATENTS, PASSES, PASS_LATENTS = 192, 768, 4, 192
 LOW, LOW_LATENTS, STEPS, KNOTS = 3, 12, 201, 9
 LAMBDA_MIN, LAMBDA_MAX = 0.0005, 0.25
 # Widths: analysis, its refinement, synthesis, its refinement, hyper-analysis, hyperlatents, hyper-synthesis, entry, context.
-WA, WAR, WS, WSR, WHA, Z, WHS, WE, WC = 96, 96, 128, 128, 96, 48, 96, 96, 128
-BLOCKS = 2
+WA, WAR, WS, WSR, WHA, Z, WHS, WE, WC = 96, 192, 128, 224, 96, 48, 96, 96, 160
+# Residual blocks: analysis refinement, synthesis, synthesis refinement.
+BAR, BS, BSR = 1, 2, 2
 LIFT = (-1.5861343, -0.05298012, 0.8829111, 0.44350685)
 SCALE = 1.1496044
 ERROR_BITS = 3.5 * 0.7225 * 26.0 / 3.0
@@ -172,15 +173,25 @@ class Linear(nn.Module):
         return F.conv2d(x, self.start + self.delta * 0.02, self.bias)
 
 
+class Block(nn.Module):
+    def __init__(self, width, gain):
+        super().__init__()
+        self.spatial, self.mix = conv(width, width, 3), conv(width, width, 1, gain)
+
+    def forward(self, x):
+        return x + self.mix(F.relu(self.spatial(x)))
+
+
 class Refine(nn.Module):
-    def __init__(self, width):
+    def __init__(self, width, blocks):
         super().__init__()
         self.input, self.hidden = conv(LATENTS + 1, width, 1), conv(width, width, 3)
+        self.blocks = nn.Sequential(*(Block(width, 0.0) for _ in range(blocks)))
         self.output = conv(width, LATENTS, 1, 0.0)
 
     def forward(self, x, t):
         h = F.relu(self.input(with_plane(compand(x), t)))
-        return x + self.output(F.relu(self.hidden(h)))
+        return x + self.output(self.blocks(F.relu(self.hidden(h))))
 
 
 class Analysis(nn.Module):
@@ -188,7 +199,7 @@ class Analysis(nn.Module):
         super().__init__()
         self.linear = Linear(start)
         self.input, self.hidden, self.output = conv(BANDS + 1, WA, 1), conv(WA, WA, 3), conv(WA, BANDS, 1, 0.0)
-        self.refine = Refine(WAR)
+        self.refine = Refine(WAR, BAR)
 
     def forward(self, x, eighth, steps, t):
         linear = self.linear(x)
@@ -197,22 +208,13 @@ class Analysis(nn.Module):
         return self.refine(fold(linear) / steps + fold(shaped), t)
 
 
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.spatial, self.mix = conv(WS, WS, 3), conv(WS, WS, 1, 0.3)
-
-    def forward(self, x):
-        return x + self.mix(F.relu(self.spatial(x)))
-
-
 class Synthesis(nn.Module):
     def __init__(self, start):
         super().__init__()
         self.linear = Linear(start)
         self.input, self.output = conv(BANDS + 1, WS, 1), conv(WS, BANDS, 1, 0.0)
-        self.blocks = nn.Sequential(*(Block() for _ in range(BLOCKS)))
-        self.refine = Refine(WSR)
+        self.blocks = nn.Sequential(*(Block(WS, 0.3) for _ in range(BS)))
+        self.refine = Refine(WSR, BSR)
 
     def forward(self, latents, steps, base, t):
         latents = self.refine(latents, t)
@@ -297,8 +299,7 @@ class Wpmr(nn.Module):
         for name, value in (("index", index), ("eighth", eighth), ("places", places), ("inverse", inverse)):
             self.register_buffer(name, torch.tensor(value))
 
-    def forward(self, pixels, t, lambdas, mode):
-        integer = mode == "integer"
+    def forward(self, pixels, t, lambdas, rounding, integer):
         centred = 2 * t - 1
         base = 0.85 * torch.sqrt(26 / lambdas)
         hats = (1 - (t[:, None] * (KNOTS - 1) - torch.arange(KNOTS, device=t.device)).abs()).clamp_min(0)
@@ -318,13 +319,19 @@ class Wpmr(nn.Module):
             y = latents[:, self.places[number]]
             mean, scale = network(features, seen, integer)
             residual = y - mean
-            if integer:
+            if rounding != "noise":
                 symbols = residual + (optimized(residual.detach(), scale.detach()) - residual).detach()
             else:
                 symbols = ste_round(residual)
             quantized = symbols + mean
-            coded = quantized if integer else y + torch.rand_like(y) - 0.5
-            bits = bits + gaussian_bits(coded, mean, scale).flatten(1).sum(1)
+            if rounding == "mixed":
+                exact = gaussian_bits(quantized.detach(), mean, scale)
+                noisy = gaussian_bits(y + torch.rand_like(y) - 0.5, mean.detach(), scale.detach())
+                cost = exact + noisy - noisy.detach()
+            else:
+                coded = y + torch.rand_like(y) - 0.5 if rounding == "noise" else quantized
+                cost = gaussian_bits(coded, mean, scale)
+            bits = bits + cost.flatten(1).sum(1)
             if number + 1 < PASSES:
                 context = compand(quantized)
                 if integer:
@@ -344,9 +351,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--mode", default="float", choices=["float", "integer"])
-    parser.add_argument("--patch", type=int, help="default: that of the recipe's stage")
-    parser.add_argument("--batch", type=int, help="default: that of the recipe's stage")
+    parser.add_argument("--rounding", default="noise", choices=["noise", "mixed", "optimized"])
+    parser.add_argument("--precision", default="float", choices=["float", "integer"])
+    parser.add_argument("--frozen", action="store_true", help="the encoder and the steps are constants")
+    parser.add_argument("--patch", type=int, default=192)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--compile", action="store_true")
@@ -359,15 +368,14 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = args.tf32
     torch.backends.cudnn.allow_tf32 = args.tf32
     torch.backends.cudnn.benchmark = True
-    patch = args.patch or {"float": 192, "integer": 256}[args.mode]
-    batch = args.batch or {"float": 8, "integer": 5}[args.mode]
+    patch, batch = args.patch, args.batch
 
     model = Wpmr()
     count = sum(p.numel() for p in model.parameters())
     if args.parameters:
         print(json.dumps({"parameters": count}))
         return
-    if args.mode == "integer":  # the recipe's second stage keeps the encoder
+    if args.frozen:
         for part in (model.analysis, model.hyper_input, model.hyper_hidden, model.hyper_output):
             part.requires_grad_(False)
         model.knots.requires_grad_(False)
@@ -386,7 +394,7 @@ def main():
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         t = (torch.arange(batch, device=args.device) + 0.5) / batch
         lambdas = LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** t
-        loss = forward(pixels, t, lambdas, args.mode)
+        loss = forward(pixels, t, lambdas, args.rounding, args.precision == "integer")
         value = loss.item()
         assert math.isfinite(value), value
         optimizer.zero_grad(set_to_none=True)
@@ -415,7 +423,9 @@ def main():
                 "python": platform.python_version(),
                 "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
                 "threads": args.threads,
-                "mode": args.mode,
+                "rounding": args.rounding,
+                "precision": args.precision,
+                "frozen": args.frozen,
                 "patch": patch,
                 "batch": batch,
                 "steps": args.steps,

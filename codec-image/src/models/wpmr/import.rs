@@ -7,7 +7,7 @@ use super::network::{float_layers, integer_layers};
 use super::quality::knots_of;
 use super::weights::Weights;
 
-/// A parameter by its path in [`Wpmr`]: name, shape, values.
+/// A parameter by its path in `Wpmr`: name, shape, values.
 pub type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
 
 /// Parameters of exported weights, rounded as they were for export. Those of the hyperlatents' prior are missing: the file

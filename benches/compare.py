@@ -61,6 +61,7 @@ def main():
         ours = [args.codec, "bench", "--train", args.recipe, "--stage", str(stage), "--json", "--device", args.device]
         ours += ["--threads", threads, "-r", str(args.steps), "-w", str(args.warmup)]
         twin = [sys.executable, str(HERE / "wpmr_twin.py"), "--device", args.device, "--threads", threads]
+        twin.append(f"--model={json.dumps(recipe.get('model', {}))}")
         twin += [f"--{key}={settings[key]}" for key in ("rounding", "precision", "patch", "batch")]
         if settings.get("freeze"):  # as in our recipe: the encoder and the steps
             twin.append("--frozen")

@@ -18,10 +18,21 @@ from torch import nn
 BANDS, LATENTS, PASSES, PASS_LATENTS = 192, 768, 4, 192
 LOW, LOW_LATENTS, STEPS, KNOTS = 3, 12, 201, 9
 LAMBDA_MIN, LAMBDA_MAX = 0.0005, 0.25
-# Widths: analysis, its refinement, synthesis, its refinement, hyper-analysis, hyperlatents, hyper-synthesis, entry, context.
-WA, WAR, WS, WSR, WHA, Z, WHS, WE, WC = 96, 192, 128, 224, 96, 48, 96, 96, 160
-# Residual blocks: analysis refinement, synthesis, synthesis refinement.
-BAR, BS, BSR = 1, 2, 2
+# The defaults of `WpmrConfig`; `--model` changes them.
+SIZES = {
+    "analysis_width": 96,
+    "analysis_refine_width": 192,
+    "analysis_refine_blocks": 1,
+    "synthesis_refine_width": 224,
+    "synthesis_refine_blocks": 2,
+    "synthesis_width": 128,
+    "synthesis_blocks": 2,
+    "hyper_analysis_width": 96,
+    "hyper_latents": 48,
+    "hyper_width": 96,
+    "entry_width": 96,
+    "context_width": 160,
+}
 LIFT = (-1.5861343, -0.05298012, 0.8829111, 0.44350685)
 SCALE = 1.1496044
 ERROR_BITS = 3.5 * 0.7225 * 26.0 / 3.0
@@ -198,8 +209,10 @@ class Analysis(nn.Module):
     def __init__(self, start):
         super().__init__()
         self.linear = Linear(start)
-        self.input, self.hidden, self.output = conv(BANDS + 1, WA, 1), conv(WA, WA, 3), conv(WA, BANDS, 1, 0.0)
-        self.refine = Refine(WAR, BAR)
+        width = SIZES["analysis_width"]
+        self.input, self.hidden = conv(BANDS + 1, width, 1), conv(width, width, 3)
+        self.output = conv(width, BANDS, 1, 0.0)
+        self.refine = Refine(SIZES["analysis_refine_width"], SIZES["analysis_refine_blocks"])
 
     def forward(self, x, eighth, steps, t):
         linear = self.linear(x)
@@ -212,9 +225,10 @@ class Synthesis(nn.Module):
     def __init__(self, start):
         super().__init__()
         self.linear = Linear(start)
-        self.input, self.output = conv(BANDS + 1, WS, 1), conv(WS, BANDS, 1, 0.0)
-        self.blocks = nn.Sequential(*(Block(WS, 0.3) for _ in range(BS)))
-        self.refine = Refine(WSR, BSR)
+        width = SIZES["synthesis_width"]
+        self.input, self.output = conv(BANDS + 1, width, 1), conv(width, BANDS, 1, 0.0)
+        self.blocks = nn.Sequential(*(Block(width, 0.3) for _ in range(SIZES["synthesis_blocks"])))
+        self.refine = Refine(SIZES["synthesis_refine_width"], SIZES["synthesis_refine_blocks"])
 
     def forward(self, latents, steps, base, t):
         latents = self.refine(latents, t)
@@ -227,15 +241,16 @@ class Prior(nn.Module):
 
     FILTERS = (1, 3, 3, 3, 3, 1)
 
-    def __init__(self):
+    def __init__(self, channels):
         super().__init__()
+        self.channels = channels
         scale = 6.0 ** (1 / 5)
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for i, (a, b) in enumerate(zip(self.FILTERS, self.FILTERS[1:])):
-            self.matrices.append(torch.full((Z, b, a), math.log(math.expm1(1 / scale / b))))
-            self.biases.append(torch.rand(Z, b, 1) - 0.5)
+            self.matrices.append(torch.full((channels, b, a), math.log(math.expm1(1 / scale / b))))
+            self.biases.append(torch.rand(channels, b, 1) - 0.5)
             if i < 4:
-                self.factors.append(torch.zeros(Z, b, 1))
+                self.factors.append(torch.zeros(channels, b, 1))
 
     def logits(self, x):
         for i, (matrix, bias) in enumerate(zip(self.matrices, self.biases)):
@@ -245,7 +260,7 @@ class Prior(nn.Module):
         return x
 
     def bits(self, z):
-        flat = z.transpose(0, 1).reshape(Z, 1, -1)
+        flat = z.transpose(0, 1).reshape(self.channels, 1, -1)
         lower, upper = self.logits(flat - 0.5), self.logits(flat + 0.5)
         sign = -torch.sign(lower + upper).detach()
         likelihood = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()
@@ -256,11 +271,12 @@ class Pass(nn.Module):
     def __init__(self, number):
         super().__init__()
         seen = number * PASS_LATENTS
-        self.entry = QuantConv(seen, WE, 1, init=2.0) if number else None
-        self.spatial = QuantConv((WE if number else 0) + WHS, WC, 3)
-        self.hidden = QuantConv(WC, WC, 1)
-        self.mean = QuantConv(WC + seen, PASS_LATENTS, 1, lo=-8191, hi=8191, init=0.1)
-        self.scale = QuantConv(WC + seen, PASS_LATENTS, 1, hi=63, fraction=0, gain=8.0, init=2.0, bias=12.0)
+        entry, hyper, width = SIZES["entry_width"], SIZES["hyper_width"], SIZES["context_width"]
+        self.entry = QuantConv(seen, entry, 1, init=2.0) if number else None
+        self.spatial = QuantConv((entry if number else 0) + hyper, width, 3)
+        self.hidden = QuantConv(width, width, 1)
+        self.mean = QuantConv(width + seen, PASS_LATENTS, 1, lo=-8191, hi=8191, init=0.1)
+        self.scale = QuantConv(width + seen, PASS_LATENTS, 1, hi=63, fraction=0, gain=8.0, init=2.0, bias=12.0)
         if number:
             self.signed = QuantConv(seen, seen, 3, lo=-127, hi=127, depthwise=True)
             self.magnitude = QuantConv(seen, seen, 3, depthwise=True)
@@ -280,11 +296,12 @@ class Wpmr(nn.Module):
         super().__init__()
         start, _ = torch.linalg.qr(torch.randn(BANDS, BANDS))
         self.analysis, self.synthesis = Analysis(start), Synthesis(start.t().contiguous())
-        self.hyper_input, self.hyper_hidden = conv(LATENTS + 1, WHA, 1), conv(WHA, WHA, 3)
-        self.hyper_output = conv(4 * WHA, Z, 1)
-        self.prior = Prior()
-        self.input = QuantConv(Z + 1, WHS, 3, init=1.5)
-        self.expand, self.output = QuantConv(WHS, 4 * WHS, 1), QuantConv(WHS, WHS, 3)
+        width, hyper, z = SIZES["hyper_analysis_width"], SIZES["hyper_width"], SIZES["hyper_latents"]
+        self.hyper_input, self.hyper_hidden = conv(LATENTS + 1, width, 1), conv(width, width, 3)
+        self.hyper_output = conv(4 * width, z, 1)
+        self.prior = Prior(z)
+        self.input = QuantConv(z + 1, hyper, 3, init=1.5)
+        self.expand, self.output = QuantConv(hyper, 4 * hyper, 1), QuantConv(hyper, hyper, 3)
         self.passes = nn.ModuleList(Pass(i) for i in range(PASSES))
         self.knots = nn.Parameter(torch.zeros(KNOTS, STEPS))
         rest = BANDS - LOW
@@ -310,7 +327,7 @@ class Wpmr(nn.Module):
         h = F.relu(self.hyper_input(with_plane(compand(latents), centred)))
         h = self.hyper_output(space_to_depth(F.relu(self.hyper_hidden(h))))
         z = h.clamp(-31, 31)
-        bits = self.prior.bits(z + torch.rand_like(z) - 0.5).view(Z, z.shape[0], -1).sum((0, 2))
+        bits = self.prior.bits(z + torch.rand_like(z) - 0.5).view(z.shape[1], z.shape[0], -1).sum((0, 2))
         h = self.input(with_plane(ste_round(z) * 0.25, t), integer)
         features = self.output(depth_to_space(self.expand(h, integer)), integer)
 
@@ -351,6 +368,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", type=json.loads, default={}, help="sizes other than the defaults, as JSON")
     parser.add_argument("--rounding", default="noise", choices=["noise", "mixed", "optimized"])
     parser.add_argument("--precision", default="float", choices=["float", "integer"])
     parser.add_argument("--frozen", action="store_true", help="the encoder and the steps are constants")
@@ -363,6 +381,7 @@ def main():
     parser.add_argument("--tf32", action="store_true", help="allow TF32 on CUDA (ours does not use it)")
     parser.add_argument("--parameters", action="store_true", help="only count parameters")
     args = parser.parse_args()
+    SIZES.update({key: value for key, value in args.model.items() if key in SIZES})
     torch.set_num_threads(args.threads)
     torch.manual_seed(7)
     torch.backends.cuda.matmul.allow_tf32 = args.tf32

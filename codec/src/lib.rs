@@ -47,6 +47,19 @@ pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TI
 pub use codec_image::io;
 pub use codec_image::picture::{Metadata, Picture};
 
+/// What only the tests of this crate use.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::device::guard::{depth, guard};
+
+    /// Adapters of wgpu.
+    #[cfg(feature = "wgpu")]
+    pub mod wgpu {
+        pub use crate::device::wgpu::{Adapter, in_order};
+        pub use wgpu::DeviceType;
+    }
+}
+
 pub use crate::codec::{Codec, Decoded};
 pub use crate::device::{BACKENDS, Device, DeviceChoice};
 pub use crate::info::{Info, ModelInfo, SectionInfo, header, info, models};

@@ -17,13 +17,3 @@ pub fn set_threads(threads: usize) -> Result<(), Error> {
         .build_global()
         .map_err(|error| Error::BadParameter(format!("cannot set {threads} threads: {error}")))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zero_threads_are_refused() {
-        assert!(matches!(set_threads(0), Err(Error::BadParameter(_))));
-    }
-}

@@ -4,7 +4,7 @@ use crate::{DatasetError, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Random changes to pictures and sounds, for a recipe's `[data.augment]` table. What is left out keeps its default; the
-/// defaults draw what [`CropConfig::default`](crate::CropConfig) draws, bit for bit.
+/// defaults draw what the first version drew, bit for bit.
 ///
 /// ```
 /// let augment: codec_datasets::Augment = toml::from_str("rescale = [0.6, 1.0]\nsaturation = 0.2")?;

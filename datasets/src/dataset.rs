@@ -1,8 +1,8 @@
 //! A data set: the items of a scan, decoded when they are asked for.
 
 use crate::cache::Cache;
-use crate::folder::decode_picture;
 use crate::media::{Format, HEAD, sniff};
+use crate::picture::decode_picture;
 use crate::scan::{Location, Report};
 use crate::{
     DataLimits, DatasetError, DatasetOptions, Entry, Info, Kind, Media, Picture, Scan, SkipReason,

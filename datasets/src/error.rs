@@ -39,14 +39,6 @@ pub enum DatasetError {
         /// Files that were found but not used.
         skipped: usize,
     },
-    /// The decoded pictures would not fit the memory bound.
-    #[error("decoded pictures need {needed} bytes (limit {limit})")]
-    MemoryLimit {
-        /// Bytes of all pictures as 8-bit RGB.
-        needed: u64,
-        /// The bound from [`FolderOptions::max_bytes`](crate::FolderOptions::max_bytes).
-        limit: u64,
-    },
     /// One set holds both kinds of media and no kind was chosen.
     #[error(
         "mixed data: {pictures} pictures such as {picture} and {sounds} sounds such as {sound}; choose a kind or separate them"
@@ -202,7 +194,7 @@ impl DatasetError {
             Self::Io { .. } | Self::Write { .. } | Self::Spawn(_) => Fault::Io,
             Self::Exists { .. } => Fault::Exists,
             Self::Interrupted => Fault::Interrupted,
-            Self::MemoryLimit { .. } | Self::Limit { .. } => Fault::Limit,
+            Self::Limit { .. } => Fault::Limit,
             Self::BadParameter { .. } | Self::Pattern { .. } => Fault::Parameter,
             Self::Empty { .. }
             | Self::Mixed { .. }

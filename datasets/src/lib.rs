@@ -26,9 +26,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! [`ImageFolder`] and [`CropSampler`] are the older interface to folders of pictures; the same seed draws the same crops
-//! from either.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -40,11 +37,11 @@ mod color;
 mod crops;
 mod dataset;
 mod error;
-mod folder;
 mod manifest;
 mod media;
 mod options;
 mod pattern;
+mod picture;
 mod prefetch;
 mod resample;
 mod rng;
@@ -60,13 +57,12 @@ mod write;
 
 pub use augment::Augment;
 pub use checksums::Checksums;
-pub use crops::{CropConfig, CropSampler, ImageBatch};
 pub use dataset::Dataset;
 pub use error::{DatasetError, Fault};
-pub use folder::{FolderOptions, ImageFolder, Picture, SkipReason, Skipped};
 pub use manifest::write_manifest;
 pub use media::{Info, Kind, Media};
 pub use options::{DataLimits, DatasetOptions};
+pub use picture::{Picture, SkipReason, Skipped};
 pub use prefetch::{BatchSource, Prefetcher};
 pub use rng::SplitMix64;
 pub use sampler::{Batch, SampleConfig, Sampler};

@@ -1,6 +1,6 @@
 //! Batches made ahead of time, handed out in order.
 
-use crate::{CropSampler, DatasetError};
+use crate::{DatasetError, Sampler};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -65,7 +65,7 @@ impl<T> Drop for Alarm<'_, T> {
 ///
 /// Order and content do not depend on the number of workers. At most `depth` batches are ready or in work at a time.
 /// Ends early only if a worker dies. Dropping it stops the workers.
-pub struct Prefetcher<S: BatchSource = CropSampler> {
+pub struct Prefetcher<S: BatchSource = Sampler> {
     shared: Arc<Shared<S::Batch>>,
     workers: Vec<JoinHandle<()>>,
     started: Option<Instant>,
@@ -211,19 +211,23 @@ impl<S: BatchSource> Drop for Prefetcher<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CropConfig, ImageFolder, Picture};
+    use crate::{Augment, Dataset, Picture, SampleConfig};
 
-    fn sampler() -> Arc<CropSampler> {
+    fn sampler() -> Arc<Sampler> {
         let pixels = (0..80 * 60 * 3).map(|i| (i * 7 % 251) as u8).collect();
-        let folder = ImageFolder::from_pictures(vec![Picture::new(80, 60, pixels).unwrap()]);
-        let config = CropConfig {
+        let dataset = Dataset::from_pictures(vec![Picture::new(80, 60, pixels).unwrap()]);
+        let augment = Augment {
+            rescale: Some((0.5, 1.0)),
+            ..Augment::default()
+        };
+        let config = SampleConfig {
             size: 24,
             batch: 2,
             seed: 5,
-            rescale: Some((0.5, 1.0)),
-            ..CropConfig::default()
+            augment,
+            ..SampleConfig::default()
         };
-        Arc::new(CropSampler::new(Arc::new(folder), config).unwrap())
+        Arc::new(Sampler::new(Arc::new(dataset), config).unwrap())
     }
 
     #[test]
@@ -233,8 +237,8 @@ mod tests {
             let prefetcher = Prefetcher::spawn(sampler.clone(), 11, workers, depth).unwrap();
             for (k, batch) in (11..41).zip(prefetcher) {
                 assert_eq!(
-                    batch,
-                    sampler.batch(k),
+                    batch.unwrap(),
+                    sampler.batch(k).unwrap(),
                     "batch {k}, {workers} workers, depth {depth}"
                 );
             }
@@ -244,7 +248,7 @@ mod tests {
     #[test]
     fn the_queue_is_bounded() {
         let mut prefetcher = Prefetcher::spawn(sampler(), 0, 3, 4).unwrap();
-        prefetcher.next().unwrap();
+        prefetcher.next().unwrap().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         assert!(prefetcher.shared.lock().claim <= 5);
     }
@@ -253,7 +257,7 @@ mod tests {
     fn waiting_is_measured() {
         let mut prefetcher = Prefetcher::spawn(sampler(), 0, 1, 2).unwrap();
         assert_eq!(prefetcher.waited(), 0.0);
-        prefetcher.next().unwrap();
+        prefetcher.next().unwrap().unwrap();
         std::thread::sleep(Duration::from_millis(100));
         assert!(prefetcher.waited() < 0.5);
     }
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn a_dead_worker_ends_the_sequence() {
         let mut prefetcher = Prefetcher::spawn(sampler(), 0, 1, 1).unwrap();
-        prefetcher.next().unwrap();
+        prefetcher.next().unwrap().unwrap();
         prefetcher.shared.stop();
         assert!(prefetcher.by_ref().take(5).count() <= 1);
         assert!(Prefetcher::spawn(sampler(), 0, 0, 1).is_err());

@@ -389,7 +389,7 @@ mod tests {
     use super::*;
     use crate::crops::tests::{GOLDEN, checksum, golden_pictures};
 
-    /// With the same options, a sampler draws what `CropSampler` has always drawn.
+    /// Checksums of what the first version drew. They hold for ever: a run resumes only if its data does.
     #[test]
     fn pictures_are_sampled_as_ever() {
         let rescale = Augment {

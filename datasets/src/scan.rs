@@ -1,7 +1,7 @@
 //! Finding items: folders, tar shards, manifests and patterns become one list, with sizes from the headers.
 
-use crate::folder::{collect_files, probe_picture};
 use crate::media::{Format, HEAD, claims_media, sniff};
+use crate::picture::{collect_files, probe_picture};
 use crate::section::Section;
 use crate::split::{Assigned, key_of};
 use crate::{

@@ -12,7 +12,7 @@ use crate::TrainError;
 use crate::data::{Batches, HostBatch, Source};
 use crate::gradients::Alone;
 use crate::losses::Domain;
-use crate::networks::Networks;
+use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::recipe::{Recipe, Stage};
 use crate::task::wpmr::WpmrTask;
@@ -165,11 +165,17 @@ where
             recipe.stages.len()
         ))
     })?;
+    if !recipe.adversary.is_empty() {
+        return Err(TrainError::Recipe(
+            "steps against discriminators are not measured by part; leave [[adversary]] out".into(),
+        ));
+    }
     let optim = recipe.optim_in(stage)?;
     let objective = Objective::<B>::new(&recipe.loss, task.domain(), device)?;
     let mut feed = Feed::new(recipe, stage, options)?;
     B::seed(device, recipe.seed);
-    let mut networks = Networks::<B, T>::new(task, &optim, device).with_constants(&stage.freeze);
+    let mut networks =
+        Networks::<B, T>::new(task, recipe, &optim, device)?.with_constants(&stage.freeze);
     let parameters = networks.model.num_params();
     let wait = || {
         B::sync(device).map_err(|e| TrainError::Recipe(format!("the device does not answer: {e}")))
@@ -193,7 +199,7 @@ where
         let input = host.to_device::<B>(device);
         lap(&mut times.data);
         let mut pass = task.forward(&networks.model, &input, &t, stage)?;
-        let loss = objective.compose(&mut pass, &input, device)?;
+        let loss = objective.compose(&mut pass, &input, device)?.total()?;
         let readings = Readings::of(vec![("loss".to_owned(), loss.clone().inner())]);
         lap(&mut times.forward);
         if !readings.not_finite().is_empty() {
@@ -206,7 +212,12 @@ where
         wait()?;
         lap(&mut times.backward);
         let auxiliary = task.parts().auxiliary;
-        let prepared = networks.prepare(gradients, &stage.freeze, auxiliary, &optim, &mut Alone)?;
+        let raw = Raw {
+            model: gradients,
+            played: Vec::new(),
+            step,
+        };
+        let prepared = networks.prepare(raw, &stage.freeze, auxiliary, &optim, &mut Alone)?;
         lap(&mut times.clip);
         let lr = optim.learning_rate(step, stage.steps);
         networks = networks.update(prepared, lr, &optim, recipe.ema.decay);

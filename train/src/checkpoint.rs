@@ -77,19 +77,19 @@ pub(crate) fn save(
     storage: &dyn Storage,
     run: &Path,
     mut state: State,
-    mut files: Vec<(&str, Vec<u8>)>,
+    mut files: Vec<(String, Vec<u8>)>,
     keep: usize,
 ) -> Result<(), TrainError> {
     let target = folder(run, state.step);
     state.digests = files
         .iter()
-        .map(|(name, bytes)| ((*name).to_owned(), Digest::of(bytes).to_string()))
+        .map(|(name, bytes)| (name.clone(), Digest::of(bytes).to_string()))
         .collect();
     let text = serde_json::to_vec_pretty(&state).map_err(|e| TrainError::Checkpoint {
         path: target.clone(),
         reason: e.to_string(),
     })?;
-    files.push((STATE, text));
+    files.push((STATE.to_owned(), text));
     replace_folder(storage, &target, &files)?;
     let all = list(run);
     let best = state.best.map(|best| folder(run, best.step));

@@ -10,12 +10,12 @@ pub enum TrainError {
     #[error("invalid recipe: {0}")]
     Recipe(String),
     /// A file of the run folder cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
-        source: std::io::Error,
+        /// What went wrong; part of the message, so it is no `source`.
+        reason: std::io::Error,
     },
     /// The disk of the run folder is full.
     #[error("{path}: the disk is full; the last checkpoint is kept, make room and resume")]
@@ -104,11 +104,11 @@ pub enum TrainError {
 impl TrainError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| match source.kind() {
+        move |reason| match reason.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Self::DiskFull { path }
             }
-            _ => Self::Io { path, source },
+            _ => Self::Io { path, reason },
         }
     }
 }

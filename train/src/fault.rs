@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::TrainError;
 use crate::data::HostBatch;
-use crate::networks::Prepared;
 use crate::parameters::Parameters;
 use crate::storage::{Disk, replace};
 
@@ -59,11 +58,10 @@ impl Found {
     /// Of a gradient that is not finite.
     pub(crate) fn in_gradient<B: AutodiffBackend, M: AutodiffModule<B>>(
         model: &M,
-        prepared: &Prepared,
+        groups: &[&GradientsParams],
     ) -> Self {
         let mut visitor = Gradients {
-            main: &prepared.main,
-            auxiliary: &prepared.auxiliary,
+            groups,
             names: Names::default(),
         };
         model.visit(&mut visitor);
@@ -86,6 +84,17 @@ impl Found {
             gradients: Vec::new(),
             largest: largest(model),
         })
+    }
+
+    /// The same of a discriminator, whose name stands before those of its parameters.
+    #[must_use]
+    pub(crate) fn of(mut self, discriminator: &str) -> Self {
+        let rename = |name: &mut String| *name = format!("{discriminator}.{name}");
+        self.parameters.iter_mut().for_each(rename);
+        self.gradients.iter_mut().for_each(rename);
+        let largest = self.largest.iter_mut();
+        largest.for_each(|(name, _)| rename(name));
+        self
     }
 
     /// The first thing to blame: a parameter, else a gradient, else a term of the loss.
@@ -153,8 +162,7 @@ fn largest<B: Backend, M: Module<B>>(model: &M) -> Vec<(String, f32)> {
 }
 
 struct Gradients<'a> {
-    main: &'a GradientsParams,
-    auxiliary: &'a GradientsParams,
+    groups: &'a [&'a GradientsParams],
     names: Names,
 }
 
@@ -168,7 +176,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        for gradients in [self.main, self.auxiliary] {
+        for gradients in self.groups {
             if let Some(g) = gradients.get::<B::InnerBackend, D>(param.id) {
                 self.names.check(g);
             }

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod adversary;
 mod average;
 mod bench;
 mod checkpoint;
@@ -30,6 +31,7 @@ mod pattern;
 mod plan;
 pub mod plots;
 mod recipe;
+mod record;
 mod recorder;
 pub mod samples;
 mod step;

@@ -3,24 +3,24 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use burn::module::{AutodiffModule, Module, ParamId};
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::GradientsParams;
-use burn::record::{BinBytesRecorder, BinFileRecorder, FullPrecisionSettings, Recorder};
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::backend::CodecBackend;
 
 use crate::TrainError;
+use crate::adversary::Adversary;
 use crate::average::{average, ids};
 use crate::checkpoint::{self, AVERAGE};
 use crate::gradients::{Exchange, clip_by_global_norm, split};
 use crate::hold::hold;
 use crate::optim::AnyOptimizer;
 use crate::parameters::Parameters;
-use crate::recipe::Optim;
+use crate::recipe::{Optim, Recipe};
+use crate::record;
 use crate::task::{Averaged, Task};
 
 const MODEL: &str = "model";
-const MODEL_FILE: &str = "model.bin";
 const OPTIMIZER: &str = "optimizer";
 const AUXILIARY: &str = "auxiliary";
 
@@ -40,6 +40,18 @@ where
     auxiliary: Option<AnyOptimizer<T::Model, B>>,
     /// Names of the parameters that are constants in this stage.
     constants: Vec<String>,
+    /// Discriminators, in the order of the recipe.
+    pub adversaries: Vec<Adversary<B>>,
+}
+
+/// The gradients of a step as the backward pass gave them.
+pub(crate) struct Raw {
+    /// Of the model.
+    pub model: GradientsParams,
+    /// Of the discriminators that [`Networks::playing`] gave for `step`.
+    pub played: Vec<GradientsParams>,
+    /// Steps done before.
+    pub step: u64,
 }
 
 /// The gradient of a step, clipped.
@@ -48,6 +60,8 @@ pub(crate) struct Prepared {
     pub auxiliary: GradientsParams,
     /// Norm of both before clipping.
     pub norm: f32,
+    /// Gradients of the discriminators that played, clipped, with their norms before; `None` for the others.
+    pub adversaries: Vec<Option<(GradientsParams, f32)>>,
 }
 
 impl<B, T> Networks<B, T>
@@ -56,11 +70,24 @@ where
     B::InnerBackend: CodecBackend,
     T: Task<B>,
 {
-    /// A new model.
-    pub(crate) fn new(task: &T, optim: &Optim, device: &<B as BackendTypes>::Device) -> Self {
+    /// A new model, and the discriminators of the recipe.
+    ///
+    /// # Errors
+    /// [`TrainError::Loss`] for a discriminator that does not fit.
+    pub(crate) fn new(
+        task: &T,
+        recipe: &Recipe,
+        optim: &Optim,
+        device: &<B as BackendTypes>::Device,
+    ) -> Result<Self, TrainError> {
         let model = task.init(device);
-        Self {
-            average: model.valid(),
+        let average = model.valid();
+        let terms = recipe.adversary.iter();
+        let adversaries: Result<_, _> = terms
+            .map(|term| Adversary::new(term, task.domain(), device))
+            .collect();
+        Ok(Self {
+            average,
             model,
             held: HashSet::new(),
             optimizer: AnyOptimizer::new(optim),
@@ -69,7 +96,13 @@ where
                 .is_some()
                 .then(|| AnyOptimizer::new(&optim.auxiliary())),
             constants: Vec::new(),
-        }
+            adversaries: adversaries?,
+        })
+    }
+
+    /// Discriminators that play at a step.
+    pub(crate) fn playing(&self, step: u64) -> Vec<&Adversary<B>> {
+        self.adversaries.iter().filter(|a| a.plays(step)).collect()
     }
 
     /// Leaves parameters whose names satisfy a condition out of averaging.
@@ -104,13 +137,13 @@ where
     /// Those of the exchange.
     pub(crate) fn prepare<E: Exchange<B>>(
         &self,
-        gradients: GradientsParams,
+        raw: Raw,
         freeze: &[String],
         auxiliary: &[&str],
         optim: &Optim,
         exchange: &mut E,
     ) -> Result<Prepared, TrainError> {
-        let mut main = exchange.exchange(&self.model, gradients)?;
+        let mut main = exchange.exchange(&self.model, raw.model)?;
         drop(split(&self.model, &mut main, freeze));
         let mut own = GradientsParams::new();
         if self.auxiliary.is_some() {
@@ -122,7 +155,19 @@ where
         } else {
             clip_by_global_norm(&self.model, &mut own, optim.auxiliary().clip_norm)
         };
+        let mut played = raw.played.into_iter();
+        let mut adversaries = Vec::with_capacity(self.adversaries.len());
+        for adversary in &self.adversaries {
+            let own = if adversary.plays(raw.step) {
+                played.next()
+            } else {
+                None
+            };
+            let prepared = own.map(|own| adversary.prepare(own, exchange));
+            adversaries.push(prepared.transpose()?);
+        }
         Ok(Prepared {
+            adversaries,
             main,
             auxiliary: own,
             norm: if own_norm == 0.0 {
@@ -146,6 +191,13 @@ where
             self.model = optimizer.step(optim.auxiliary().lr, self.model, gradients.auxiliary);
         }
         self.average = average(self.average, &self.model, decay, &self.held);
+        let adversaries = self.adversaries.into_iter().zip(gradients.adversaries);
+        self.adversaries = adversaries
+            .map(|(adversary, own)| match own {
+                Some((own, _)) => adversary.update(own),
+                None => adversary,
+            })
+            .collect();
         self
     }
 
@@ -153,41 +205,36 @@ where
     ///
     /// # Errors
     /// [`TrainError::Checkpoint`].
-    pub(crate) fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
-        let bad = |e: burn::record::RecorderError| TrainError::Checkpoint {
-            path: MODEL.into(),
-            reason: e.to_string(),
-        };
-        // The model goes through Burn's recorder because the optimizer's state refers to its parameter ids.
-        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
-        let model = Recorder::<B>::record(&recorder, self.model.clone().into_record(), ());
+    pub(crate) fn files(&self) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
+        let state =
+            |optimizer: &AnyOptimizer<T::Model, B>| optimizer.to_bytes().map_err(record::unwritten);
+        let average = Parameters::of(&self.average);
         let mut files = vec![
-            (MODEL_FILE, model.map_err(bad)?),
-            ("optimizer.bin", self.optimizer.to_bytes().map_err(bad)?),
-            (
-                AVERAGE,
-                checkpoint::parameter_file(&Parameters::of(&self.average))?,
-            ),
+            (format!("{MODEL}.bin"), record::bytes(&self.model)?),
+            (format!("{OPTIMIZER}.bin"), state(&self.optimizer)?),
+            (AVERAGE.to_owned(), checkpoint::parameter_file(&average)?),
         ];
         if let Some(auxiliary) = &self.auxiliary {
-            files.push(("auxiliary.bin", auxiliary.to_bytes().map_err(bad)?));
+            files.push((format!("{AUXILIARY}.bin"), state(auxiliary)?));
+        }
+        for adversary in &self.adversaries {
+            files.extend(adversary.files()?);
         }
         Ok(files)
     }
 
-    /// Bytes of the optimizers' state.
+    /// Bytes of the state that is not the model's: optimizers and discriminators.
     ///
     /// # Errors
     /// [`TrainError::Checkpoint`].
-    pub(crate) fn optimizer_bytes(&self) -> Result<u64, TrainError> {
+    pub(crate) fn other_bytes(&self) -> Result<u64, TrainError> {
+        let model = [format!("{MODEL}.bin"), AVERAGE.to_owned()];
         let files = self.files()?;
-        let optimizers = files
-            .iter()
-            .filter(|(name, _)| ![MODEL_FILE, AVERAGE].contains(name));
-        Ok(optimizers.map(|(_, bytes)| bytes.len() as u64).sum())
+        let others = files.iter().filter(|(name, _)| !model.contains(name));
+        Ok(others.map(|(_, bytes)| bytes.len() as u64).sum())
     }
 
-    /// Takes over a checkpoint.
+    /// Takes over a checkpoint; gives the names of the discriminators that it lacks, which start afresh.
     ///
     /// # Errors
     /// [`TrainError::Checkpoint`].
@@ -195,26 +242,13 @@ where
         mut self,
         path: &Path,
         device: &<B as BackendTypes>::Device,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<(Self, Vec<String>), TrainError> {
         let bad = |reason: String| TrainError::Checkpoint {
             path: path.to_path_buf(),
             reason,
         };
-        let recorder = BinFileRecorder::<FullPrecisionSettings>::default();
-        let expected = shapes(&Parameters::of(&self.model));
-        let record = Recorder::<B>::load(&recorder, path.join(MODEL), device)
-            .map_err(|e| bad(e.to_string()))?;
-        self.model = self.model.load_record(record);
-        // Burn takes over whatever shape the file has.
+        self.model = record::load(self.model, path, MODEL, device)?;
         let mut average = Parameters::of(&self.model);
-        if let Some((name, _)) = shapes(&average)
-            .iter()
-            .zip(&expected)
-            .find(|(found, expected)| found != expected)
-            .map(|(found, _)| found)
-        {
-            return Err(bad(format!("{name} has another shape than in the recipe")));
-        }
         let source = checkpoint::read_parameters(&path.join(AVERAGE))?;
         match average.grow_from(&source, &|_| 0) {
             Ok(new) if new.is_empty() => {}
@@ -231,12 +265,22 @@ where
         self.optimizer = self
             .optimizer
             .load(path.join(OPTIMIZER), device)
-            .map_err(|e| bad(format!("optimizer: {e}")))?;
+            .map_err(|e| record::unread(path, OPTIMIZER, &e))?;
         if let Some(auxiliary) = self.auxiliary {
             let loaded = auxiliary.load(path.join(AUXILIARY), device);
-            self.auxiliary = Some(loaded.map_err(|e| bad(format!("auxiliary optimizer: {e}")))?);
+            self.auxiliary = Some(loaded.map_err(|e| record::unread(path, AUXILIARY, &e))?);
         }
-        Ok(self)
+        let mut afresh = Vec::new();
+        let mut adversaries = Vec::with_capacity(self.adversaries.len());
+        for adversary in self.adversaries {
+            let (adversary, found) = adversary.load(path, device)?;
+            if !found {
+                afresh.push(adversary.name().to_owned());
+            }
+            adversaries.push(adversary);
+        }
+        self.adversaries = adversaries;
+        Ok((self, afresh))
     }
 
     /// Starts from given parameters; gives the names that they lack.
@@ -266,9 +310,4 @@ where
         self.average = self.model.valid();
         Ok((self, new))
     }
-}
-
-fn shapes(parameters: &Parameters) -> Vec<(String, Vec<usize>)> {
-    let tensors = parameters.tensors().iter();
-    tensors.map(|t| (t.name.clone(), t.shape.clone())).collect()
 }

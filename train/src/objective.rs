@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use codec_core::backend::CodecBackend;
 
 use crate::TrainError;
-use crate::losses::{Domain, LossKind, LossSet, LossTerm};
+use crate::losses::{self, Domain, LossKind, LossSet, LossTerm};
 use crate::task::{Pass, Signal, Term, TermKind};
 
 /// Losses of pictures are multiplied by this, so that a Lagrangian means the same for each of them as for the mean
@@ -31,6 +31,28 @@ struct Weighted<B: Backend> {
     weight: f64,
 }
 
+/// A loss in two parts, each the sum over samples of `weight * (rate terms + lambda * distortion terms)`, `[1]`.
+pub(crate) struct Cost<B: Backend> {
+    /// Of the values that the model computes itself.
+    pub model: Option<Tensor<B, 1>>,
+    /// Of what is computed from its output.
+    pub output: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Cost<B> {
+    /// Both parts.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] if there is none.
+    pub(crate) fn total(&self) -> Result<Tensor<B, 1>, TrainError> {
+        match (self.model.clone(), self.output.clone()) {
+            (Some(model), Some(output)) => Ok(model + output),
+            (Some(one), None) | (None, Some(one)) => Ok(one),
+            (None, None) => Err(TrainError::Recipe("the loss has no terms".into())),
+        }
+    }
+}
+
 impl<B: CodecBackend> Objective<B> {
     /// Gets the terms of a recipe ready.
     ///
@@ -41,8 +63,7 @@ impl<B: CodecBackend> Objective<B> {
         domain: Domain,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        // All at once, so that terms of the same name are found.
-        LossSet::<B>::new(terms, domain, device)?;
+        losses::check(terms, domain)?;
         let mut parts = Vec::with_capacity(terms.len());
         for term in terms {
             let set = match term.kind {
@@ -64,8 +85,18 @@ impl<B: CodecBackend> Objective<B> {
         Ok(Self { parts, scale })
     }
 
-    /// The loss of a pass, `[1]`: the sum over samples of `weight * (rate terms + lambda * distortion terms)`. The terms of
-    /// the pass become those that entered, before `lambda` and the sample's weight.
+    /// Whether a part of the loss is computed from the output.
+    pub(crate) fn sees_output(&self) -> bool {
+        self.parts.iter().any(|part| part.set.is_some())
+    }
+
+    /// Weight of each sample's distortion before the weight of a term: what a discriminator's opinion is multiplied by, too.
+    pub(crate) fn factors(&self, pass: &Pass<B>) -> Vec<f32> {
+        let samples = pass.lambdas.iter().zip(&pass.weights);
+        samples.map(|(l, w)| l * w * self.scale as f32).collect()
+    }
+
+    /// The loss of a pass. The terms of the pass become those that entered, before `lambda` and the sample's weight.
     ///
     /// # Errors
     /// Those of the terms; [`TrainError::Recipe`] for a value that the model does not give.
@@ -74,8 +105,11 @@ impl<B: CodecBackend> Objective<B> {
         pass: &mut Pass<B>,
         input: &Signal<B>,
         device: &B::Device,
-    ) -> Result<Tensor<B, 1>, TrainError> {
+    ) -> Result<Cost<B>, TrainError> {
+        // Which of the terms are computed from the output.
+        let mut of_output = vec![false; pass.terms.len()];
         if !self.parts.is_empty() {
+            of_output = self.parts.iter().map(|part| part.set.is_some()).collect();
             let mut terms = Vec::with_capacity(self.parts.len());
             for part in &self.parts {
                 let Weighted { mut term, weight } = match &part.set {
@@ -95,18 +129,28 @@ impl<B: CodecBackend> Objective<B> {
             }
             pass.terms = terms;
         }
-        let total = |kind: TermKind| {
-            let terms = pass.terms.iter().filter(|term| term.kind == kind);
-            terms.map(|term| term.value.clone()).reduce(|a, b| a + b)
-        };
-        let distortion = total(TermKind::Distortion).map(|d| d * vector(&pass.lambdas, device));
         let weights = vector(&pass.weights, device);
-        let cost = match (total(TermKind::Rate), distortion) {
-            (Some(rate), Some(distortion)) => (rate + distortion) * weights,
-            (Some(one), None) | (None, Some(one)) => one * weights,
-            (None, None) => return Err(TrainError::Recipe("the loss has no terms".into())),
+        let sum = |kind: TermKind, from_output: bool| {
+            let terms = pass.terms.iter().zip(&of_output);
+            terms
+                .filter(|(term, of)| term.kind == kind && **of == from_output)
+                .map(|(term, _)| term.value.clone())
+                .reduce(|a, b| a + b)
         };
-        Ok(cost.sum())
+        let total = |from_output: bool| {
+            let distortion = sum(TermKind::Distortion, from_output);
+            let distortion = distortion.map(|d| d * vector(&pass.lambdas, device));
+            let cost = match (sum(TermKind::Rate, from_output), distortion) {
+                (Some(rate), Some(distortion)) => rate + distortion,
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => return None,
+            };
+            Some((cost * weights.clone()).sum())
+        };
+        Ok(Cost {
+            model: total(false),
+            output: total(true),
+        })
     }
 
     fn model_term(&self, part: &Part<B>, pass: &Pass<B>) -> Result<Weighted<B>, TrainError> {
@@ -237,7 +281,8 @@ mod tests {
         let device = Default::default();
         let (mut pass, input) = pass(lambdas);
         let objective = Objective::<Back>::new(&terms(text), Domain::Pictures, &device).unwrap();
-        let value = objective.compose(&mut pass, &input, &device).unwrap();
+        let cost = objective.compose(&mut pass, &input, &device).unwrap();
+        let value = cost.total().unwrap();
         let names = pass.terms.iter().map(|t| t.name.clone()).collect();
         (value.into_scalar(), names)
     }
@@ -269,7 +314,7 @@ mod tests {
         let (mut pass, input) = pass([0.01, 0.02]);
         let list = terms("[[loss]]\nkind = 'model'\nterm = 'rat'");
         let objective = Objective::<Back>::new(&list, Domain::Pictures, &device).unwrap();
-        let error = objective.compose(&mut pass, &input, &device).unwrap_err();
+        let error = objective.compose(&mut pass, &input, &device).err().unwrap();
         assert!(
             error.to_string().contains("did you mean 'rate'?"),
             "{error}"

@@ -11,10 +11,10 @@ use crate::TrainError;
 use crate::data::HostBatch;
 use crate::gradients::Alone;
 use crate::losses::Domain;
-use crate::networks::Networks;
+use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::recipe::{Recipe, Stage};
-use crate::step::batch;
+use crate::step::{Samples, batch};
 use crate::task::wpmr::WpmrTask;
 use crate::task::{Macs, Task};
 
@@ -23,11 +23,13 @@ use crate::task::{Macs, Task};
 pub struct Plan {
     /// Learned numbers.
     pub parameters: usize,
+    /// Learned numbers of the discriminators.
+    pub discriminators: usize,
     /// Multiply-accumulates of coding.
     pub macs: Macs,
     /// Steps of all stages.
     pub steps: u64,
-    /// Bytes of weights, their average, gradients and optimizer.
+    /// Bytes of weights, their average, gradients, optimizers and discriminators.
     pub state_bytes: u64,
     /// Stage with the most values in a batch; the step was one of it.
     pub stage: String,
@@ -72,8 +74,10 @@ where
         .ok_or_else(|| TrainError::Recipe("no stages".into()))?;
     let optim = recipe.optim_in(stage)?;
     B::seed(device, recipe.seed);
-    let networks = Networks::new(task, &optim, device);
+    let networks = Networks::new(task, recipe, &optim, device)?;
     let parameters = networks.model.num_params();
+    let discriminators = networks.adversaries.iter();
+    let discriminators = discriminators.map(|a| a.network.num_params()).sum();
 
     let shape = shape(task.domain(), stage);
     let mut rng = SplitMix64::keyed(&[recipe.seed, 0]);
@@ -87,21 +91,40 @@ where
     let objective = Objective::new(&recipe.loss, task.domain(), device)?;
     let start = Instant::now();
     let input = host.to_device::<B>(device);
-    let result = batch(task, &objective, &networks.model, &input, &t, stage, device)?;
+    let samples = Samples {
+        input: &input,
+        t: &t,
+    };
+    // One of the steps in which all discriminators play.
+    let step = recipe.adversary.iter().map(|a| a.start).max().unwrap_or(0);
+    let result = batch(
+        task,
+        &objective,
+        &networks.model,
+        &networks.playing(step),
+        samples,
+        stage,
+        device,
+    )?;
     let gradients = networks.prepare(
-        result.gradients,
+        Raw {
+            model: result.gradients,
+            played: result.played,
+            step,
+        },
         &stage.freeze,
         task.parts().auxiliary,
         &optim,
         &mut Alone,
     )?;
     let networks = networks.update(gradients, optim.lr, &optim, recipe.ema.decay);
-    let optimizer = networks.optimizer_bytes()?;
+    let others = networks.other_bytes()? + 4 * discriminators as u64;
     Ok(Plan {
         parameters,
+        discriminators,
         macs: task.macs(),
         steps: recipe.total_steps(),
-        state_bytes: 3 * 4 * parameters as u64 + optimizer,
+        state_bytes: 3 * 4 * parameters as u64 + others,
         stage: stage.name.clone(),
         loss: result.loss,
         seconds: start.elapsed().as_secs_f64(),

@@ -2,15 +2,18 @@
 
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::backend::{AutodiffBackend, BackendTypes};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
 use codec_core::backend::CodecBackend;
 
 use crate::TrainError;
+use crate::adversary::{Adversary, Table, play};
 use crate::events::Metrics;
 use crate::gradients::scale;
+use crate::losses::adversarial::Discriminator;
 use crate::objective::Objective;
 use crate::recipe::{Optim, Stage};
-use crate::task::{Readings, Signal, Task, TermKind};
+use crate::task::{Pass, Readings, Signal, Task, Term, TermKind};
 
 /// A stage with its optimizer.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub(crate) struct Regime {
 /// What one batch gave.
 pub(crate) struct BatchResult {
     pub gradients: GradientsParams,
+    /// Gradients of the discriminators that played, in their order.
+    pub played: Vec<GradientsParams>,
     pub loss: f64,
     pub metrics: Metrics,
     /// Shares of the loss.
@@ -30,16 +35,22 @@ pub(crate) struct BatchResult {
     pub not_finite: Vec<String>,
 }
 
-/// Forward and backward of a batch.
+/// A batch with the qualities of its samples.
+pub(crate) struct Samples<'a, B: Backend> {
+    pub input: &'a Signal<B>,
+    pub t: &'a [f32],
+}
+
+/// Forward and backward of a batch, against the discriminators of `adversaries`.
 ///
 /// # Errors
-/// Those of the model.
+/// Those of the model and of the discriminators.
 pub(crate) fn batch<B, T>(
     task: &T,
     objective: &Objective<B>,
     model: &T::Model,
-    input: &Signal<B>,
-    t: &[f32],
+    adversaries: &[&Adversary<B>],
+    samples: Samples<'_, B>,
     stage: &Stage,
     device: &<B as BackendTypes>::Device,
 ) -> Result<BatchResult, TrainError>
@@ -48,8 +59,15 @@ where
     B::InnerBackend: CodecBackend,
     T: Task<B>,
 {
-    let mut pass = task.forward(model, input, t, stage)?;
-    let loss = objective.compose(&mut pass, input, device)?;
+    let input = samples.input;
+    let mut pass = task.forward(model, input, samples.t, stage)?;
+    // Discriminators need the gradient of the other losses at the output: these get an output without a graph.
+    let output = pass.output.clone();
+    if !adversaries.is_empty() {
+        pass.output = output.leaf();
+    }
+    let cost = objective.compose(&mut pass, input, device)?;
+    let loss = cost.total()?;
     let mut tensors = vec![("loss".to_owned(), loss.clone().inner())];
     for term in &pass.terms {
         tensors.push((term.name.clone(), term.value.clone().inner()));
@@ -58,40 +76,118 @@ where
         tensors.push((name.clone(), reading.clone().inner()));
     }
     let readings = Readings::of(tensors);
+    let mut terms = shares(&pass, &readings);
+    let mut metrics = task.metrics(&readings, stage);
+    let mut result = |gradients, played, loss, not_finite| BatchResult {
+        gradients,
+        played,
+        loss,
+        metrics: std::mem::take(&mut metrics),
+        terms: std::mem::take(&mut terms),
+        not_finite,
+    };
+    let value = readings.mean("loss", |v| v);
     let not_finite = readings.not_finite();
-    let terms = pass
-        .terms
-        .iter()
-        .map(|term| {
-            let share = readings
-                .get(&term.name)
-                .iter()
-                .zip(&pass.weights)
-                .zip(&pass.lambdas)
-                .map(|((&v, &w), &l)| {
-                    let lambda = if term.kind == TermKind::Distortion {
-                        l
-                    } else {
-                        1.0
-                    };
-                    f64::from(v) * f64::from(w) * f64::from(lambda)
-                })
-                .sum();
-            (term.name.clone(), share)
-        })
-        .collect();
+    if !not_finite.is_empty() {
+        return Ok(result(
+            GradientsParams::new(),
+            Vec::new(),
+            value,
+            not_finite,
+        ));
+    }
+    if adversaries.is_empty() {
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        return Ok(result(gradients, Vec::new(), value, not_finite));
+    }
+
+    let factors = objective.factors(&pass);
+    let played = match (&output, &pass.output, input) {
+        (Signal::Pictures(output), Signal::Pictures(leaf), Signal::Pictures(target)) => play(
+            adversaries,
+            Table {
+                output: output.clone(),
+                target: target.clone(),
+                others: gradient_at(leaf, cost.output),
+                factors,
+            },
+            Discriminator::pictures,
+        )?,
+        (
+            Signal::Sound {
+                samples: output, ..
+            },
+            Signal::Sound { samples: leaf, .. },
+            Signal::Sound {
+                samples: target, ..
+            },
+        ) => play(
+            adversaries,
+            Table {
+                output: output.clone(),
+                target: target.clone(),
+                others: gradient_at(leaf, cost.output),
+                factors,
+            },
+            Discriminator::sound,
+        )?,
+        _ => {
+            return Err(TrainError::Recipe(
+                "output and input are of two kinds".into(),
+            ));
+        }
+    };
+    let of_game = |values: Vec<(String, Tensor<B, 1>)>| {
+        let inner = values.into_iter().map(|(name, x)| (name, x.inner()));
+        Readings::of(inner.collect::<Vec<_>>())
+    };
+    let (values, game) = (of_game(played.values), of_game(played.shares));
+    let mut not_finite = values.not_finite();
+    not_finite.extend(game.not_finite());
+    let cost = match cost.model {
+        Some(model) => model + played.injected,
+        None => played.injected,
+    };
     let gradients = if not_finite.is_empty() {
-        GradientsParams::from_grads(loss.backward(), model)
+        GradientsParams::from_grads(cost.backward(), model)
     } else {
         GradientsParams::new()
     };
-    Ok(BatchResult {
-        gradients,
-        loss: readings.mean("loss", |v| v),
-        metrics: task.metrics(&readings, stage),
-        terms,
-        not_finite,
-    })
+    let mut result = result(gradients, played.gradients, value, not_finite);
+    for (name, share) in game.means() {
+        result.loss += share;
+        result.terms.insert(name, share);
+    }
+    result.metrics.extend(values.means());
+    Ok(result)
+}
+
+/// Shares of the terms of a pass in its loss.
+fn shares<B: Backend>(pass: &Pass<B>, readings: &Readings) -> Metrics {
+    let share = |term: &Term<B>| {
+        let values = readings.get(&term.name).iter();
+        let samples = values.zip(&pass.weights).zip(&pass.lambdas);
+        samples
+            .map(|((&v, &w), &l)| {
+                let lambda = if term.kind == TermKind::Distortion {
+                    l
+                } else {
+                    1.0
+                };
+                f64::from(v) * f64::from(w) * f64::from(lambda)
+            })
+            .sum()
+    };
+    let terms = pass.terms.iter();
+    terms.map(|term| (term.name.clone(), share(term))).collect()
+}
+
+/// Gradient of a loss with respect to the leaf that it was computed from.
+fn gradient_at<B: AutodiffBackend, const D: usize>(
+    leaf: &Tensor<B, D>,
+    loss: Option<Tensor<B, 1>>,
+) -> Option<Tensor<B::InnerBackend, D>> {
+    leaf.grad(&loss?.backward())
 }
 
 /// Mean of the gradients of several batches.

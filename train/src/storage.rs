@@ -61,7 +61,7 @@ pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Resul
 pub(crate) fn replace_folder(
     storage: &dyn Storage,
     path: &Path,
-    files: &[(&str, Vec<u8>)],
+    files: &[(String, Vec<u8>)],
 ) -> Result<(), TrainError> {
     let partial = path.with_extension("partial");
     let write = || -> Result<(), TrainError> {

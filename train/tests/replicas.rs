@@ -13,7 +13,8 @@ use codec_train::{Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainErr
 /// Runs take turns: Burn keeps one collective server a backend and process.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A noise stage, then integers with the encoder's symbols; steps 3 and 6 leave checkpoints.
+/// A noise stage, then integers with the encoder's symbols, against a discriminator from step 2 on; steps 3 and 6 leave
+/// checkpoints.
 fn recipe(folder: &Path) -> Recipe {
     for part in ["train", "val"] {
         let pictures = folder.join(part);
@@ -33,7 +34,9 @@ fn recipe(folder: &Path) -> Recipe {
     };
     let text = format!(
         "name = \"wpmr/test\"\nfamily = \"wpmr\"\nseed = 3\n[data]\ntrain = {:?}\nvalidation = {:?}\n\
-         [validation]\nevery = 6\npictures = 1\nqualities = [50.0]\n[checkpoints]\nevery = 3\n{}{}",
+         [validation]\nevery = 6\npictures = 1\nqualities = [50.0]\n[checkpoints]\nevery = 3\n\
+         [[adversary]]\nweight = 0.1\nstart = 2\n\
+         discriminator = {{ kind = \"patch\", channels = 4, layers = 1, norm = \"instance\" }}\n{}{}",
         folder.join("train"),
         folder.join("val"),
         stage("rounding = \"noise\"\nprecision = \"float\""),

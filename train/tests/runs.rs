@@ -178,6 +178,71 @@ fn a_run_that_met_a_full_disk_anywhere_goes_on_exactly() {
     }
 }
 
+/// A discriminator that starts to play in the middle.
+const GAME: &str = "adversary=[{discriminator = {kind = 'patch', channels = 2, layers = 1}, weight = 0.1, \
+                    feature_matching = 0.1, start = 2}]";
+
+#[test]
+fn discriminators_play_from_their_first_step_on() {
+    let place = Place::new();
+    let train = |name: &str, changes: &[&str]| {
+        let mut recipe = place.recipe.clone();
+        for change in changes {
+            recipe = recipe.set(change).unwrap();
+        }
+        let (_, events) = run(&recipe, &place.options(name), &Disk).unwrap();
+        (place.weights(name), events)
+    };
+    // The recipe lies in the weights file: what is compared are tensors.
+    let tensors = |bytes: &[u8]| {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + length..].to_vec()
+    };
+    let never = GAME.replace("start = 2", "start = 100");
+    let (plain, _) = train("plain", &[]);
+    let (waits, _) = train("waits", &[&never]);
+    assert!(tensors(&plain) == tensors(&waits));
+    let losses = "loss=[{kind = 'model', term = 'rate'}, {kind = 'mse'}]";
+    let adaptive = GAME.replace("start = 2", "start = 2, adaptive = true, name = 'critic'");
+    for (name, changes) in [
+        ("fixed", vec![GAME]),
+        ("adaptive", vec![losses, adaptive.as_str()]),
+        ("accumulated", vec![GAME, "optim.accumulate=2"]),
+    ] {
+        let (weights, events) = train(name, &changes);
+        assert!(tensors(&plain) != tensors(&weights), "{name}");
+        let critic = if name == "adaptive" {
+            "critic"
+        } else {
+            "patch"
+        };
+        assert!(
+            events
+                .iter()
+                .any(|event| matches!(event, Event::Checkpoint { step: 6 }))
+        );
+        let newest = checkpoints(&place.out(name)).pop().unwrap();
+        for file in ["", "-optimizer"] {
+            let path = newest.join(format!("discriminator-{critic}{file}.bin"));
+            assert!(path.exists(), "{path:?}");
+        }
+    }
+    let alone = place.recipe.set(&adaptive).unwrap();
+    let error = run(&alone, &place.options("alone"), &Disk).unwrap_err();
+    assert!(error.to_string().contains("[[loss]] has none"), "{error}");
+    for (wrong, says) in [
+        (
+            GAME.replace("weight = 0.1", "weight = -1.0"),
+            "invalid weight -1",
+        ),
+        (GAME.replace("start = 2", "name = 'a/b'"), "letters, digits"),
+        (GAME.replace("start = 2", "optim = {lr = 0.0}"), "optim.lr"),
+    ] {
+        let error = place.recipe.set(&wrong).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
 #[test]
 fn every_optimizer_goes_on_exactly() {
     let place = Place::new();
@@ -193,6 +258,7 @@ fn every_optimizer_goes_on_exactly() {
         "optim.aux={lr = 1e-2, kind = 'sgd'}",
         "ema.decay=0.0",
         "loss=[{kind = 'model', term = 'rate'}, {kind = 'charbonnier', weight = 0.1}]",
+        GAME,
     ]
     .into_iter()
     .enumerate()

@@ -193,6 +193,7 @@ fn dry_run(recipe: &Recipe, device: &codec::Device, json: bool) -> anyhow::Resul
             "schema": "codec.train-plan/2",
             "name": recipe.name,
             "parameters": plan.parameters,
+            "discriminator_parameters": plan.discriminators,
             "unit": plan.macs.unit,
             "encode_macs": plan.macs.encode,
             "decode_macs": plan.macs.decode,
@@ -208,10 +209,14 @@ fn dry_run(recipe: &Recipe, device: &codec::Device, json: bool) -> anyhow::Resul
             |bytes| format!("{:.0} MiB in all", mib(bytes)),
         );
         let unit = plan.macs.unit;
+        let against = match plan.discriminators {
+            0 => String::new(),
+            n => format!(" and {n} of discriminators"),
+        };
         print(&format!(
-            "{}: {} parameters, {} steps in {} stages\n\
+            "{}: {} parameters{against}, {} steps in {} stages\n\
              cost: {:.1} kMAC/{unit} encoding, {:.1} decoding\n\
-             memory: {:.0} MiB of weights, gradients, average and optimizer; {peak}\n\
+             memory: {:.0} MiB of weights, gradients, average and optimizers; {peak}\n\
              one step of stage {} on noise: {:.2} s, loss {:.4}\n",
             recipe.name,
             plan.parameters,

@@ -99,14 +99,3 @@ fn toolkit() -> Option<PathBuf> {
         .find(|(sign, _)| Path::new(sign).exists())
         .map(|(_, root)| PathBuf::from(root))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_that_is_not_there_is_a_typed_error() {
-        let error = probe(999).unwrap_err();
-        assert!(matches!(error, Error::Device { .. }), "{error}");
-    }
-}

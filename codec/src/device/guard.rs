@@ -27,7 +27,7 @@ static HOOK: Once = Once::new();
 ///
 /// # Errors
 /// Whatever `work` returns, or [`Error::Device`] with the first panic message.
-pub(crate) fn guard<T>(device: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+pub fn guard<T>(device: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     HOOK.call_once(|| {
         let previous = take_hook();
         set_hook(Box::new(move |info| {
@@ -53,6 +53,11 @@ pub(crate) fn guard<T>(device: &str, work: impl FnOnce() -> Result<T, Error>) ->
             reason,
         })
     })
+}
+
+/// How many guards the current thread is inside of.
+pub fn depth() -> usize {
+    DEPTH.get()
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Vec<String>> {
@@ -86,41 +91,4 @@ fn payload_text(payload: &(dyn Any + Send)) -> String {
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "the backend failed without a message".to_owned());
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // One test, since the messages are shared by the whole process.
-    #[test]
-    fn panics_become_errors_that_tell_the_first_reason() {
-        assert_eq!(guard("gpu", || Ok(7)).unwrap(), 7);
-
-        let error = guard::<()>("gpu", || panic!("no\n  memory")).unwrap_err();
-        assert!(
-            matches!(&error, Error::Device { reason, .. } if reason == "no memory"),
-            "{error}"
-        );
-
-        let error = guard::<()>("gpu", || {
-            let service = std::thread::Builder::new()
-                .name("DSD-0-0".into())
-                .spawn(|| panic!("no driver"));
-            service.unwrap().join().map_err(|_| ()).expect("RecvError");
-            Ok(())
-        })
-        .unwrap_err();
-        assert!(
-            matches!(&error, Error::Device { reason, .. } if reason == "no driver"),
-            "{error}"
-        );
-
-        let error = guard::<()>("gpu", || Err(Error::bad_parameter("typed"))).unwrap_err();
-        assert!(
-            matches!(&error, Error::BadParameter(text) if text == "typed"),
-            "{error}"
-        );
-        assert_eq!(DEPTH.get(), 0);
-    }
 }

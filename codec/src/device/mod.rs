@@ -9,7 +9,7 @@ mod cuda;
 )]
 pub(crate) mod guard;
 #[cfg(feature = "wgpu")]
-mod wgpu;
+pub(crate) mod wgpu;
 
 pub use choice::DeviceChoice;
 use codec_core::error::Error;
@@ -187,40 +187,5 @@ fn failed(choice: DeviceChoice, reason: impl Into<String>) -> Error {
     Error::Device {
         device: choice.to_string(),
         reason: reason.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cpu_and_auto_always_open() {
-        let cpu = Device::open(DeviceChoice::Cpu).unwrap();
-        assert!(cpu.is_cpu());
-        assert!(cpu.name().starts_with("cpu ("));
-        let auto = Device::open(DeviceChoice::Auto).unwrap();
-        assert!(!auto.reason().is_empty());
-        assert_ne!(auto.choice(), DeviceChoice::Auto);
-    }
-
-    #[cfg(not(feature = "wgpu"))]
-    #[test]
-    fn a_backend_that_is_not_built_in_says_so() {
-        let error = Device::open(DeviceChoice::Wgpu(0)).unwrap_err();
-        assert!(
-            matches!(&error, Error::Device { reason, .. } if reason.contains("built without wgpu")),
-            "{error}"
-        );
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    #[test]
-    fn cuda_that_is_not_built_in_says_so() {
-        let error = Device::open(DeviceChoice::Cuda(0)).unwrap_err();
-        assert!(
-            matches!(&error, Error::Device { reason, .. } if reason.contains("built without cuda")),
-            "{error}"
-        );
     }
 }

@@ -16,7 +16,7 @@ use super::{DeviceChoice, failed};
 
 /// One adapter in our order: discrete, integrated, virtual, then software.
 #[derive(Debug, Clone)]
-pub(super) struct Adapter {
+pub struct Adapter {
     /// Position in that order, the `N` of `wgpu:N`.
     pub index: usize,
     /// What Burn calls it.
@@ -26,7 +26,8 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    fn is_hardware(&self) -> bool {
+    /// Whether it is a GPU.
+    pub fn is_hardware(&self) -> bool {
         !matches!(self.device, WgpuDevice::Cpu)
     }
 }
@@ -101,7 +102,7 @@ fn adapters() -> Result<Vec<Adapter>, Error> {
 }
 
 /// Sorts adapters and numbers them the way Burn does: by position among those of the same type.
-fn in_order(found: impl Iterator<Item = (DeviceType, String)>) -> Vec<Adapter> {
+pub fn in_order(found: impl Iterator<Item = (DeviceType, String)>) -> Vec<Adapter> {
     let (mut discrete, mut integrated, mut virtual_, mut software) =
         (vec![], vec![], vec![], vec![]);
     for (kind, name) in found {
@@ -148,37 +149,4 @@ fn check(adapter: Adapter) -> Result<Adapter, Error> {
         ));
     }
     Ok(adapter)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn adapters_are_ordered_and_numbered_as_burn_numbers_them() {
-        let found = [
-            (DeviceType::Cpu, "soft"),
-            (DeviceType::IntegratedGpu, "small"),
-            (DeviceType::Other, "odd"),
-            (DeviceType::DiscreteGpu, "big"),
-            (DeviceType::DiscreteGpu, "bigger"),
-            (DeviceType::Cpu, "soft 2"),
-        ];
-        let order = in_order(
-            found
-                .into_iter()
-                .map(|(kind, name)| (kind, name.to_owned())),
-        );
-        let names: Vec<_> = order.iter().map(|adapter| adapter.name.as_str()).collect();
-        assert_eq!(names, ["big", "bigger", "small", "soft"]);
-        assert_eq!(order[1].device, WgpuDevice::DiscreteGpu(1));
-        assert_eq!(order[3].index, 3);
-        assert!(!order[3].is_hardware() && order[0].is_hardware());
-    }
-
-    #[test]
-    fn an_adapter_that_is_not_there_is_a_typed_error() {
-        let error = probe(999).unwrap_err();
-        assert!(matches!(error, Error::Device { .. }), "{error}");
-    }
 }

@@ -23,5 +23,6 @@ pub use codebook_usage::{CodebookHealth, CodebookUsage};
 pub use distortion::{charbonnier, l1, mse};
 pub use error::LossError;
 pub use ms_ssim::ms_ssim;
+pub(crate) use set::check;
 pub use set::{LossSet, LossValues, ModelTerms};
 pub use term::{Domain, LossKind, LossTerm};

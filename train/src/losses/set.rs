@@ -54,24 +54,13 @@ impl<B: CodecBackend> LossSet<B> {
     /// [`LossError::WrongDomain`], [`LossError::DuplicateName`], [`LossError::Parameter`], and whatever is wrong with
     /// weights.
     pub fn new(terms: &[LossTerm], domain: Domain, device: &B::Device) -> Result<Self, LossError> {
+        check(terms, domain)?;
         let mut set = Self {
             domain,
             terms: Vec::with_capacity(terms.len()),
         };
         for term in terms {
             let name = term.name().to_owned();
-            if let Some(works_on) = term.kind.domain()
-                && works_on != domain
-            {
-                return Err(LossError::WrongDomain {
-                    term: name,
-                    works_on,
-                    domain,
-                });
-            }
-            if set.terms.iter().any(|t| t.name == name) {
-                return Err(LossError::DuplicateName { name });
-            }
             let evaluator = match &term.kind {
                 LossKind::Mse {} => Evaluator::Mse,
                 LossKind::L1 {} => Evaluator::L1,
@@ -241,6 +230,31 @@ impl<B: CodecBackend> LossSet<B> {
         }
         Ok(())
     }
+}
+
+/// Whether terms may stand together in a recipe for a model whose output is in `domain`.
+///
+/// # Errors
+/// [`LossError::WrongDomain`], [`LossError::DuplicateName`].
+pub(crate) fn check(terms: &[LossTerm], domain: Domain) -> Result<(), LossError> {
+    for (i, term) in terms.iter().enumerate() {
+        let name = term.name();
+        if let Some(works_on) = term.kind.domain()
+            && works_on != domain
+        {
+            return Err(LossError::WrongDomain {
+                term: name.to_owned(),
+                works_on,
+                domain,
+            });
+        }
+        if terms.iter().take(i).any(|earlier| earlier.name() == name) {
+            return Err(LossError::DuplicateName {
+                name: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

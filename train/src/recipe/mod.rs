@@ -19,6 +19,7 @@ pub use stage::{Stage, StagePrecision, StageRounding};
 use crate::TrainError;
 use crate::family;
 use crate::losses::LossTerm;
+use crate::losses::adversarial::AdversarialTerm;
 use suggest::{improve, invalid};
 
 /// A training run.
@@ -45,6 +46,9 @@ pub struct Recipe {
     /// names a value of the model: `rate` and `mse` of `wpmr`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loss: Vec<LossTerm>,
+    /// Discriminators that the model plays against. What they want is weighed as a distortion is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adversary: Vec<AdversarialTerm>,
     /// Qualities that are trained.
     #[serde(default)]
     pub quality: QualitySampling,
@@ -230,6 +234,18 @@ impl Recipe {
         }
         if self.validation.qualities.is_empty() {
             return Err(invalid("validation.qualities", &"[]", "at least one"));
+        }
+        for (i, term) in self.adversary.iter().enumerate() {
+            term.check().map_err(TrainError::Recipe)?;
+            let name = term.name();
+            let earlier = self.adversary.iter().take(i);
+            if earlier.into_iter().any(|other| other.name() == name) {
+                return Err(TrainError::Recipe(format!(
+                    "two adversaries are named \"{name}\": give one another name"
+                )));
+            }
+            let optim = term.optimizer();
+            optim.check(&format!("adversary {name}: optim."), self.total_steps())?;
         }
         self.data.check()?;
         self.quality.check()?;

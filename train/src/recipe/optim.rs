@@ -144,18 +144,25 @@ impl Optim {
 
     /// Optimizer of the auxiliary group: this one with its own entries over it, at a constant rate.
     pub fn auxiliary(&self) -> Self {
-        let mut optim = Self {
+        let optim = Self {
             schedule: Schedule::Constant,
             aux: None,
             ..self.clone()
         };
-        if let Some(aux) = &self.aux {
-            optim.lr = aux.lr;
-            optim.kind = aux.kind.unwrap_or(self.kind);
-            optim.betas = aux.betas.unwrap_or(self.betas);
-            optim.clip_norm = aux.clip_norm.unwrap_or(self.clip_norm);
+        match &self.aux {
+            Some(aux) => optim.with(aux),
+            None => optim,
         }
-        optim
+    }
+
+    /// This one with the entries of another group over it.
+    #[must_use]
+    pub fn with(mut self, own: &Auxiliary) -> Self {
+        self.lr = own.lr;
+        self.kind = own.kind.unwrap_or(self.kind);
+        self.betas = own.betas.unwrap_or(self.betas);
+        self.clip_norm = own.clip_norm.unwrap_or(self.clip_norm);
+        self
     }
 
     /// Checks every entry; `place` is said in messages.

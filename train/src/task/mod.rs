@@ -69,6 +69,19 @@ impl<B: Backend> Signal<B> {
     }
 }
 
+impl<B: AutodiffBackend> Signal<B> {
+    /// The same values without their graph, to be differentiated by.
+    pub(crate) fn leaf(&self) -> Self {
+        match self {
+            Self::Pictures(x) => Self::Pictures(x.clone().detach().require_grad()),
+            Self::Sound { samples, rate } => Self::Sound {
+                samples: samples.clone().detach().require_grad(),
+                rate: *rate,
+            },
+        }
+    }
+}
+
 /// How a term enters the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TermKind {
@@ -141,6 +154,12 @@ impl Readings {
     pub fn mean(&self, name: &str, f: impl Fn(f64) -> f64) -> f64 {
         let values = self.get(name);
         values.iter().map(|&v| f(f64::from(v))).sum::<f64>() / values.len().max(1) as f64
+    }
+
+    /// Names with the means of their values.
+    pub fn means(&self) -> impl Iterator<Item = (String, f64)> {
+        let names = self.0.keys();
+        names.map(|name| (name.clone(), self.mean(name, |v| v)))
     }
 
     /// Names with values that are not finite.

@@ -19,13 +19,14 @@ use crate::data::{Batches, HostBatch, Source};
 use crate::events::{Event, Metrics, MetricsFile, Observer, StepMetrics};
 use crate::fault::Found;
 use crate::gradients::{Alone, Exchange};
-use crate::networks::Networks;
+use crate::losses::adversarial::Discriminator;
+use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::options::{Outcome, RunOptions, WEIGHTS};
 use crate::parameters::Parameters;
 use crate::recipe::Recipe;
 use crate::recorder::Recorder;
-use crate::step::{Mean, Regime, batch};
+use crate::step::{Mean, Regime, Samples, batch};
 use crate::storage::{Disk, Storage};
 use crate::task::Task;
 use crate::task::wpmr::WpmrTask;
@@ -301,6 +302,9 @@ where
         if exchange.members() > 1 {
             exchange.same(self.step, "step")?;
             exchange.same(digest(&Parameters::of(&self.networks.model)), "parameters")?;
+            for adversary in &self.networks.adversaries {
+                exchange.same(digest(&Parameters::of(&adversary.network)), "discriminator")?;
+            }
         }
         Ok(())
     }
@@ -319,6 +323,8 @@ where
         let count = regime.optim.accumulate;
         let share = 1.0 / count as f64;
         let mut gradients = Mean::new();
+        let playing = self.networks.playing(self.step);
+        let mut played: Vec<Mean<Discriminator<B>>> = playing.iter().map(|_| Mean::new()).collect();
         for _ in 0..count {
             let host = batches.next()?;
             let (index, all) = (host.index, host.count());
@@ -339,8 +345,11 @@ where
                     &self.task,
                     &self.objective,
                     model,
-                    &input,
-                    &t,
+                    &playing,
+                    Samples {
+                        input: &input,
+                        t: &t,
+                    },
                     &regime.stage,
                     self.device,
                 )
@@ -358,22 +367,41 @@ where
                 return Err(self.fault(&found, lr, regime));
             }
             gradients.add::<B>(model, result.gradients);
+            let each = played.iter_mut().zip(&playing).zip(result.played);
+            each.for_each(|((mean, adversary), own)| mean.add::<B>(&adversary.network, own));
             sums.loss += share * result.loss;
             add(&mut sums.metrics, &result.metrics, share);
             add(&mut sums.terms, &result.terms, share);
             sums.amount += amount;
             self.batches = index + 1;
         }
+        let played = played.into_iter().zip(&playing);
+        let played = played.map(|(mean, adversary)| mean.take::<B>(&adversary.network));
         let prepared = self.networks.prepare(
-            gradients.take::<B>(&self.networks.model),
+            Raw {
+                model: gradients.take::<B>(&self.networks.model),
+                played: played.collect(),
+                step: self.step,
+            },
             &regime.stage.freeze,
             self.task.parts().auxiliary,
             &regime.optim,
             exchange,
         )?;
         if !prepared.norm.is_finite() {
-            let found = Found::in_gradient::<B, _>(&self.networks.model, &prepared);
+            let groups = [&prepared.main, &prepared.auxiliary];
+            let found = Found::in_gradient::<B, _>(&self.networks.model, &groups);
             return Err(self.fault(&found, lr, regime));
+        }
+        let own = self.networks.adversaries.iter().zip(&prepared.adversaries);
+        for (adversary, own) in own {
+            if let Some((own, norm)) = own
+                && !norm.is_finite()
+            {
+                let found = Found::in_gradient::<B, _>(&adversary.network, &[own]);
+                let found = found.of(adversary.name());
+                return Err(self.fault(&found, lr, regime));
+            }
         }
         sums.norm += f64::from(prepared.norm);
         let warm = 1.0 - 10.0 / (self.step as f32 + 20.0);

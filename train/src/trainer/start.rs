@@ -52,6 +52,14 @@ where
         fs::create_dir_all(out).map_err(TrainError::io(out))?;
         let source = Source::open(&recipe.data, task.domain())?;
         let objective = Objective::new(&recipe.loss, task.domain(), device)?;
+        if let Some(term) = recipe.adversary.iter().find(|term| term.adaptive)
+            && !objective.sees_output()
+        {
+            return Err(TrainError::Recipe(format!(
+                "adversary {}: adaptive = true weighs it against losses of the output, but [[loss]] has none",
+                term.name()
+            )));
+        }
 
         let mut warnings = Vec::new();
         let restored = restore::<B, T>(&task, recipe, options, device, leads, &mut warnings)?;
@@ -74,7 +82,7 @@ where
                 let optim = optim_at(recipe, 0)?;
                 let drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
                 B::seed(device, recipe.seed);
-                let mut networks = Networks::new(&task, &optim, device);
+                let mut networks = Networks::new(&task, recipe, &optim, device)?;
                 drop(drawing);
                 if let Some(path) = &options.init {
                     let source = init::read::<B, T>(&task, path)?;
@@ -207,7 +215,12 @@ where
         // The optimizer whose state lies there is that of the last step done.
         let optim = optim_at(recipe, state.step.saturating_sub(1))?;
         B::seed(device, recipe.seed);
-        let networks = Networks::new(task, &optim, device).load(path, device)?;
+        let networks = Networks::new(task, recipe, &optim, device)?;
+        let (networks, afresh) = networks.load(path, device)?;
+        if !afresh.is_empty() {
+            let names = afresh.join(", ");
+            warnings.push(format!("discriminators that start afresh: {names}"));
+        }
         return Ok(Some((networks, state)));
     }
     damage.map_or(Ok(None), Err)

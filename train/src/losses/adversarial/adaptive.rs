@@ -62,16 +62,18 @@ pub fn weight_gradient<B: AutodiffBackend, const D: usize, const W: usize>(
 }
 
 /// Weight of an adversarial loss that makes its gradient as large as that of the other losses:
-/// `|others| / (|adversarial| + 1e-4)`, between 0 and 1e4, `[1]` (Esser et al., "Taming transformers", 2021, eq. 7).
+/// `|others| / (|adversarial| + epsilon)`, between 0 and 1e4, `[1]` (Esser et al., "Taming transformers", 2021, eq. 7).
 ///
-/// The paper takes the gradients with respect to the last layer's weights ([`weight_gradient`]); those with respect to
-/// the output serve as well and cost nothing.
+/// The paper takes the gradients with respect to the last layer's weights ([`weight_gradient`]) and an epsilon of 1e-4;
+/// those with respect to the output serve as well and cost nothing, but are smaller by the number of pixels: an epsilon
+/// for them only keeps the quotient finite.
 pub fn adaptive_weight<B: Backend, const D: usize>(
     others: Tensor<B, D>,
     adversarial: Tensor<B, D>,
+    epsilon: f64,
 ) -> Tensor<B, 1> {
     let norm = |x: Tensor<B, D>| x.square().sum().sqrt();
-    (norm(others) / norm(adversarial).add_scalar(1e-4)).clamp(0.0, 1e4)
+    (norm(others) / norm(adversarial).add_scalar(epsilon)).clamp(0.0, 1e4)
 }
 
 #[cfg(test)]
@@ -91,9 +93,9 @@ mod tests {
         close(f64::from(value.into_scalar()), 5.0, 1e-6);
         assert_eq!(values(g.clone()), [2.0, 4.0]);
         let a = output_gradient(&x, |x| Ok(x.sum())).unwrap().gradient;
-        let weight = adaptive_weight(g.clone(), a.clone()).into_scalar();
+        let weight = adaptive_weight(g.clone(), a.clone(), 1e-4).into_scalar();
         close(f64::from(weight), (10.0f64).sqrt(), 1e-4);
-        let largest = adaptive_weight(g, a.zeros_like()).into_scalar();
+        let largest = adaptive_weight(g, a.zeros_like(), 1e-4).into_scalar();
         assert_eq!(largest, 1e4);
         let none = output_gradient(&x, |_| Ok(tensor([1], &[1.0]).require_grad()))
             .unwrap()

@@ -10,11 +10,15 @@ use super::{
     MultiResolutionConfig, MultiScale, MultiScaleConfig, Patch, PatchConfig,
 };
 use crate::losses::{Domain, LossError};
+use crate::recipe::{Auxiliary, Optim, Schedule};
 
 /// One `[[adversary]]` table of a recipe: a discriminator and how it is played against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialTerm {
+    /// Name in the log and in checkpoints; by default the kind of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The network.
     pub discriminator: DiscriminatorConfig,
     /// The game.
@@ -35,6 +39,60 @@ pub struct AdversarialTerm {
     /// First step that counts: neither network sees the game before.
     #[serde(default)]
     pub start: u64,
+    /// Optimizer of the discriminator; Adam with a rate of 1e-4 and betas 0.5 and 0.9 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optim: Option<Auxiliary>,
+}
+
+impl AdversarialTerm {
+    /// Name in the log, in checkpoints and in errors.
+    pub fn name(&self) -> &str {
+        self.name
+            .as_deref()
+            .unwrap_or_else(|| self.discriminator.name())
+    }
+
+    /// Optimizer of the discriminator, all written out.
+    pub fn optimizer(&self) -> Optim {
+        let optim = Optim {
+            lr: 1e-4,
+            betas: (0.5, 0.9),
+            schedule: Schedule::Constant,
+            ..Optim::default()
+        };
+        match &self.optim {
+            Some(own) => optim.with(own),
+            None => optim,
+        }
+    }
+
+    /// Checks everything but the network for a model whose output is in `domain`.
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let name = self.name();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err(format!(
+                "adversary name \"{name}\": letters, digits, - and _, at most 64"
+            ));
+        }
+        for (key, value) in [
+            ("weight", self.weight),
+            ("feature_matching", self.feature_matching),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(format!(
+                    "adversary {name}: invalid {key} {value} (0 or more)"
+                ));
+            }
+        }
+        if self.weight == 0.0 && (self.adaptive || self.feature_matching == 0.0) {
+            return Err(format!("adversary {name}: a weight of 0 has no effect"));
+        }
+        Ok(())
+    }
 }
 
 fn one() -> f64 {

@@ -1,10 +1,11 @@
-//! A folder of pictures, decoded once.
+//! Pictures in memory, and their way there.
+//!
+//! Formats are told by content, not by name. Alpha is dropped, deeper samples are rounded to 8 bits, gray is repeated
+//! and EXIF orientation is not applied: to a codec every orientation is as good as another.
 
 use crate::DatasetError;
 use image::{ImageDecoder, ImageReader, Limits};
-use rayon::prelude::*;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, Cursor, Seek};
 use std::path::{Path, PathBuf};
 
 /// Folders nested deeper than this are not searched.
@@ -170,130 +171,10 @@ pub struct Skipped {
     pub reason: SkipReason,
 }
 
-/// Limits for [`ImageFolder::open_with`].
-#[derive(Debug, Clone)]
-pub struct FolderOptions {
-    /// Most bytes that all decoded pictures may take together. Default 4 GiB.
-    pub max_bytes: u64,
-    /// Pictures with a shorter side are skipped. Default 16.
-    pub min_side: u32,
-}
-
-impl Default for FolderOptions {
-    fn default() -> Self {
-        Self {
-            max_bytes: 4 << 30,
-            min_side: 16,
-        }
-    }
-}
-
-/// All pictures of a folder and its subfolders, sorted by path, as 8-bit RGB in memory.
+/// Files under a folder, in the order of the file system. Links to folders are not followed.
 ///
-/// Formats are told by content, not by name. Alpha is dropped, deeper samples are rounded to 8 bits, gray is repeated
-/// and EXIF orientation is not applied: to a codec every orientation is as good as another.
-#[derive(Debug)]
-pub struct ImageFolder {
-    pictures: Vec<Picture>,
-    skipped: Vec<Skipped>,
-}
-
-impl ImageFolder {
-    /// Opens `dir` with [`FolderOptions::default`].
-    ///
-    /// # Errors
-    /// As [`ImageFolder::open_with`].
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self, DatasetError> {
-        Self::open_with(dir, &FolderOptions::default())
-    }
-
-    /// Decodes all pictures under `dir` in parallel. Sizes are read from the headers first, so that the memory bound
-    /// is checked before anything large is allocated. Links to folders are not followed.
-    ///
-    /// # Errors
-    /// An unreadable folder, nothing usable in it, or more data than `options.max_bytes`.
-    pub fn open_with(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Self, DatasetError> {
-        let dir = dir.as_ref();
-        let mut files = Vec::new();
-        collect_files(dir, 0, &mut files)?;
-        files.sort();
-
-        let sizes: Vec<Result<u64, SkipReason>> =
-            files.par_iter().map(|path| probe(path, options)).collect();
-        let needed = sizes
-            .iter()
-            .flatten()
-            .fold(0u64, |sum, &bytes| sum.saturating_add(bytes));
-        if needed > options.max_bytes {
-            return Err(DatasetError::MemoryLimit {
-                needed,
-                limit: options.max_bytes,
-            });
-        }
-        let decoded: Vec<Result<Picture, Skipped>> = files
-            .into_par_iter()
-            .zip(sizes)
-            .map(
-                |(path, size)| match size.and_then(|bytes| decode(&path, bytes)) {
-                    Ok(picture) => Ok(Picture { path, ..picture }),
-                    Err(reason) => Err(Skipped { path, reason }),
-                },
-            )
-            .collect();
-
-        let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
-        for result in decoded {
-            match result {
-                Ok(picture) => pictures.push(picture),
-                Err(skip) => skipped.push(skip),
-            }
-        }
-        if pictures.is_empty() {
-            return Err(DatasetError::Empty {
-                path: dir.to_path_buf(),
-                skipped: skipped.len(),
-            });
-        }
-        Ok(Self { pictures, skipped })
-    }
-
-    /// A data set from pictures that are in memory already, in the given order.
-    pub fn from_pictures(pictures: Vec<Picture>) -> Self {
-        Self {
-            pictures,
-            skipped: Vec::new(),
-        }
-    }
-
-    /// The pictures, sorted by path.
-    pub fn pictures(&self) -> &[Picture] {
-        &self.pictures
-    }
-
-    /// Files that were found but not used, sorted by path.
-    pub fn skipped(&self) -> &[Skipped] {
-        &self.skipped
-    }
-
-    /// Number of pictures.
-    pub fn len(&self) -> usize {
-        self.pictures.len()
-    }
-
-    /// Whether there is no picture.
-    pub fn is_empty(&self) -> bool {
-        self.pictures.is_empty()
-    }
-
-    /// Bytes of all decoded pixels.
-    pub fn bytes(&self) -> u64 {
-        self.pictures
-            .iter()
-            .map(|picture| picture.pixels.len() as u64)
-            .sum()
-    }
-}
-
+/// # Errors
+/// [`DatasetError::Io`] for a folder that cannot be read.
 pub(crate) fn collect_files(
     dir: &Path,
     depth: usize,
@@ -390,26 +271,6 @@ fn into_picture(decoder: impl ImageDecoder) -> Result<Picture, SkipReason> {
     })
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, SkipReason> {
-    Ok(BufReader::new(File::open(path).map_err(SkipReason::Io)?))
-}
-
-/// Bytes of the picture as 8-bit RGB, from its header alone.
-fn probe(path: &Path, options: &FolderOptions) -> Result<u64, SkipReason> {
-    let (width, height) = probe_picture(open(path)?, options.min_side, u64::MAX)?;
-    Ok(u64::from(width) * u64::from(height) * 3)
-}
-
-fn decode(path: &Path, bytes: u64) -> Result<Picture, SkipReason> {
-    let decoder = decoder(open(path)?, bytes)?;
-    let (width, height) = decoder.dimensions();
-    // The file may have changed since it was probed; the memory bound was checked for the size seen then.
-    if u64::from(width) * u64::from(height) * 3 != bytes {
-        return Err(SkipReason::TooLarge { width, height });
-    }
-    into_picture(decoder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -421,107 +282,48 @@ mod tests {
         })
     }
 
-    #[test]
-    fn walks_sorts_and_tells_formats_by_content() {
-        let dir = tempfile::tempdir().unwrap();
-        let sub = dir.path().join("b").join("deep");
-        std::fs::create_dir_all(&sub).unwrap();
-        pattern(20, 30)
-            .save_with_format(dir.path().join("z.txt"), image::ImageFormat::Png)
-            .unwrap();
-        pattern(33, 17)
-            .save_with_format(dir.path().join("a"), image::ImageFormat::WebP)
-            .unwrap();
-        GrayImage::from_pixel(16, 16, image::Luma([7]))
-            .save(sub.join("gray.png"))
-            .unwrap();
-        RgbaImage::from_pixel(16, 18, image::Rgba([1, 2, 3, 4]))
-            .save(sub.join("alpha.png"))
-            .unwrap();
-        pattern(64, 64).save(dir.path().join("photo.jpg")).unwrap();
+    fn file(picture: &image::DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
 
-        let folder = ImageFolder::open(dir.path()).unwrap();
-        let names: Vec<_> = folder
-            .pictures()
-            .iter()
-            .map(|p| p.path().strip_prefix(dir.path()).unwrap())
-            .collect();
-        let expected = [
-            "a",
-            "b/deep/alpha.png",
-            "b/deep/gray.png",
-            "photo.jpg",
-            "z.txt",
-        ];
-        assert_eq!(names, expected.map(Path::new));
-        assert!(folder.skipped().is_empty());
-        assert_eq!(folder.pictures()[0].pixels(), pattern(33, 17).as_raw());
-        assert_eq!(folder.pictures()[1].pixels()[..3], [1, 2, 3]);
-        assert_eq!(folder.pictures()[2].pixels()[..3], [7, 7, 7]);
+    #[test]
+    fn every_kind_of_sample_becomes_rgb() {
+        let rgb = file(&pattern(33, 17).into(), image::ImageFormat::WebP);
+        let picture = decode_picture(&rgb, 1 << 20).unwrap();
+        assert_eq!(picture.pixels(), pattern(33, 17).as_raw());
+        assert_eq!((picture.width(), picture.height()), (33, 17));
+        let alpha = RgbaImage::from_pixel(16, 18, image::Rgba([1, 2, 3, 4]));
+        let alpha = file(&alpha.into(), image::ImageFormat::Png);
         assert_eq!(
-            (folder.pictures()[4].width(), folder.pictures()[4].height()),
-            (20, 30)
+            decode_picture(&alpha, 1 << 20).unwrap().pixels()[..3],
+            [1, 2, 3]
         );
+        let gray = GrayImage::from_pixel(16, 16, image::Luma([7]));
+        let gray = file(&gray.into(), image::ImageFormat::Png);
         assert_eq!(
-            folder.bytes(),
-            3 * (20 * 30 + 33 * 17 + 16 * 16 + 16 * 18 + 64 * 64)
+            decode_picture(&gray, 1 << 20).unwrap().pixels()[..3],
+            [7, 7, 7]
         );
     }
 
     #[test]
-    fn bad_files_are_skipped_and_listed() {
-        let dir = tempfile::tempdir().unwrap();
-        pattern(64, 64).save(dir.path().join("good.png")).unwrap();
-        pattern(64, 8).save(dir.path().join("small.png")).unwrap();
-        let bytes = std::fs::read(dir.path().join("good.png")).unwrap();
-        std::fs::write(dir.path().join("cut.png"), &bytes[..bytes.len() / 2]).unwrap();
-        std::fs::write(dir.path().join("empty.png"), []).unwrap();
-        std::fs::write(dir.path().join("notes.txt"), "not a picture").unwrap();
-
-        let folder = ImageFolder::open(dir.path()).unwrap();
-        assert_eq!(folder.len(), 1);
-        let reasons: Vec<_> = folder
-            .skipped()
-            .iter()
-            .map(|s| {
-                (
-                    s.path.file_name().unwrap().to_str().unwrap(),
-                    matches!(s.reason, SkipReason::TooSmall { .. }),
-                )
-            })
-            .collect();
-        assert_eq!(
-            reasons,
-            [
-                ("cut.png", false),
-                ("empty.png", false),
-                ("notes.txt", false),
-                ("small.png", true)
-            ]
-        );
-    }
-
-    #[test]
-    fn limits_and_empty_folders_are_typed() {
-        let dir = tempfile::tempdir().unwrap();
+    fn bad_files_and_sizes_are_typed() {
+        let good = file(&pattern(64, 8).into(), image::ImageFormat::Png);
+        for bytes in [&good[..good.len() / 2], b"", b"not a picture"] {
+            let error = decode_picture(bytes, 1 << 20).unwrap_err();
+            assert!(matches!(error, SkipReason::Decode(_)), "{error:?}");
+        }
+        let probe = |min_side, max| probe_picture(Cursor::new(&good), min_side, max);
+        assert_eq!(probe(8, 512).unwrap(), (64, 8));
+        assert!(matches!(probe(9, 512), Err(SkipReason::TooSmall { .. })));
         assert!(matches!(
-            ImageFolder::open(dir.path()),
-            Err(DatasetError::Empty { skipped: 0, .. })
+            probe(8, 511),
+            Err(SkipReason::TooManyPixels { .. })
         ));
-        assert!(matches!(
-            ImageFolder::open(dir.path().join("none")),
-            Err(DatasetError::Io { .. })
-        ));
-        pattern(64, 64).save(dir.path().join("good.png")).unwrap();
-        let options = FolderOptions {
-            max_bytes: 3 * 64 * 64 - 1,
-            ..FolderOptions::default()
-        };
-        let error = ImageFolder::open_with(dir.path(), &options).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "decoded pictures need 12288 bytes (limit 12287)"
-        );
+        let large = decode_picture(&good, 511).unwrap_err();
+        assert!(matches!(large, SkipReason::TooManyPixels { .. }));
         assert!(Picture::new(2, 2, vec![0; 11]).is_err());
         assert!(Picture::new(0, 2, vec![]).is_err());
     }

@@ -114,7 +114,8 @@ pub struct DecodedTile {
 pub struct TileOptions {
     /// Quality of the tile.
     pub quality: Quality,
-    /// Encoder effort `1..=10`; from 4 on, quantization is rate-distortion optimized.
+    /// Encoder effort `1..=10`; from 4 on, quantization is rate-distortion optimized; 9 and 10 search for better symbols
+    /// with gradients.
     pub effort: u8,
 }
 

@@ -233,6 +233,29 @@ fn straight_through<B: Backend, const D: usize>(
     gradient_only + rounded
 }
 
+/// An integer layer in real units: the same rounding going forward, straight-through going back, and nothing to learn. For
+/// encoders that search for better symbols.
+#[derive(Debug, Clone)]
+pub struct RelaxedConv<B: Backend> {
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    range: IntRange,
+    depthwise: bool,
+}
+
+impl<B: CodecBackend> RelaxedConv<B> {
+    /// Convolution, rounding and clamping in real units.
+    ///
+    /// # Shapes
+    /// `[n, in, h, w]` to `[n, out, h, w]`.
+    pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let (weight, bias) = (self.weight.clone(), self.bias.clone());
+        let y = convolve(x, weight, bias, Activation::None, self.depthwise);
+        let IntRange { lo, hi, fraction } = self.range;
+        B::fake_quant(y, 2f32.powi(fraction), lo as f32, hi as f32)
+    }
+}
+
 /// An integer convolution, free of any backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntConvParams {
@@ -251,6 +274,18 @@ pub struct IntConvParams {
 }
 
 impl IntConvParams {
+    /// The layer on a device, in real units.
+    pub fn relaxed<B: Backend>(&self, device: &B::Device) -> RelaxedConv<B> {
+        let [output, input, kernel] = self.shape;
+        let shape = [output, input, kernel, kernel];
+        RelaxedConv {
+            weight: Tensor::from_data(TensorData::new(self.real_weight(), shape), device),
+            bias: Tensor::from_data(TensorData::new(self.real_bias(), [output]), device),
+            range: self.range,
+            depthwise: self.depthwise,
+        }
+    }
+
     /// The kernel in real units, `[out, in, k, k]`.
     pub fn real_weight(&self) -> Vec<f32> {
         let fan = self.weight.len() / self.weight_fraction.len().max(1);

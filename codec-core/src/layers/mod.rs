@@ -8,4 +8,5 @@ pub use conv::{Conv, ConvConfig};
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use integer::{
     FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv, QuantConvConfig,
+    RelaxedConv,
 };

@@ -1,27 +1,26 @@
-//! Coding tiles with trained weights on a backend.
+//! A model with trained weights on a backend, and its decoder. The encoder is in `encoder.rs`.
 
 use std::time::Instant;
 
-use burn::module::Param;
-use burn::tensor::backend::Backend;
+use burn::backend::Autodiff;
+use burn::tensor::backend::{Backend, BackendTypes};
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
-use codec_core::layers::{Conv, IntConv};
-use codec_entropy::{Decoder, Encoder, TableSet};
+use codec_core::layers::IntConv;
+use codec_entropy::Decoder;
 
 use super::config::{ALIGNMENT, BANDS, HYPER_MAX, LATENTS, PASS_LATENTS, PASSES};
 use super::entropy::{HyperAnalysis, SCALE_MAX};
 use super::layout::{pass_latents, step_index, step_index_eighth};
-use super::model::{join, wavelet_forward, wavelet_inverse};
+use super::model::{join, wavelet_inverse};
+use super::parts::Parts;
 use super::quality::{base_step, quality_plane};
-use super::symbols::{ERROR_BITS, PassLatents, nearest, optimized, reconstruct};
-use super::transform::{Analysis, Linear, Refine, Residual, Synthesis};
-use super::weights::{FloatParams, Weights};
+use super::symbols::{PassLatents, reconstruct};
+use super::transform::{Analysis, Synthesis};
+use super::weights::Weights;
 use crate::coder::{DecodedTile, EncodedTile, ImageCoder, Quality, RgbTile, Stages, TileOptions};
 
-/// Effort from which quantization is rate-distortion optimized.
-const OPTIMIZED_EFFORT: u8 = 4;
 /// Hyperlatents enter the integer network times this: 16 (integers stand for sixteenths) times
 /// [`super::entropy::HYPER_GAIN`].
 const HYPER_INTEGER_GAIN: i32 = 4;
@@ -44,27 +43,27 @@ struct Pass<B: Backend> {
 
 /// A model on a device.
 pub struct Coder<B: Backend> {
-    weights: Weights,
-    device: B::Device,
-    analysis: Analysis<B>,
-    hyper_analysis: HyperAnalysis<B>,
+    pub(super) weights: Weights,
+    pub(super) device: B::Device,
+    pub(super) analysis: Analysis<B>,
+    pub(super) hyper_analysis: HyperAnalysis<B>,
     synthesis: Synthesis<B>,
     hyper_synthesis: HyperSynthesis<B>,
     passes: Vec<Pass<B>>,
 }
 
 /// Everything that depends on the quality alone.
-struct Scaling<B: Backend> {
-    t: f32,
-    steps: Tensor<B, 4>,
-    eighth: Tensor<B, 4>,
-    base: Tensor<B, 4>,
+pub(super) struct Scaling<B: Backend> {
+    pub t: f32,
+    pub steps: Tensor<B, 4>,
+    pub eighth: Tensor<B, 4>,
+    pub base: Tensor<B, 4>,
 }
 
 /// Parameters of a pass on the host.
-struct PassIntegers {
-    means: Vec<i32>,
-    scales: Vec<u8>,
+pub(super) struct PassIntegers {
+    pub means: Vec<i32>,
+    pub scales: Vec<u8>,
 }
 
 impl<B: CodecBackend> Coder<B> {
@@ -73,38 +72,9 @@ impl<B: CodecBackend> Coder<B> {
     /// # Errors
     /// [`Error::Malformed`] for incomplete weights.
     pub fn new(weights: &Weights, device: &B::Device) -> Result<Self, Error> {
-        let conv = |name: &str| -> Result<Conv<B>, Error> {
-            let params = weights.float(name)?;
-            Ok(Conv {
-                weight: Param::from_tensor(kernel(params, device)),
-                bias: Param::from_tensor(bias(params, device)),
-            })
-        };
-        let residuals = |part: &str, count: usize| {
-            (0..count)
-                .map(|i| {
-                    Ok(Residual {
-                        spatial: conv(&format!("{part}.blocks.{i}.spatial"))?,
-                        mix: conv(&format!("{part}.blocks.{i}.mix"))?,
-                    })
-                })
-                .collect::<Result<Vec<_>, Error>>()
-        };
-        let refine = |part: &str, blocks: usize| -> Result<Refine<B>, Error> {
-            Ok(Refine {
-                input: conv(&format!("{part}.refine.input"))?,
-                hidden: conv(&format!("{part}.refine.hidden"))?,
-                blocks: residuals(&format!("{part}.refine"), blocks)?,
-                output: conv(&format!("{part}.refine.output"))?,
-            })
-        };
-        let linear = |name: &str| -> Result<Linear<B>, Error> {
-            let params = weights.float(name)?;
-            Ok(Linear::fixed(kernel(params, device), bias(params, device)))
-        };
+        let parts = Parts { weights, device };
         let integer =
             |name: &str| -> Result<IntConv<B>, Error> { Ok(weights.integer(name)?.init(device)) };
-        let config = weights.config();
         let passes = (0..PASSES)
             .map(|i| {
                 Ok(Pass {
@@ -130,25 +100,9 @@ impl<B: CodecBackend> Coder<B> {
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
             device: device.clone(),
-            analysis: Analysis {
-                linear: linear("analysis.linear")?,
-                input: conv("analysis.input")?,
-                hidden: conv("analysis.hidden")?,
-                output: conv("analysis.output")?,
-                refine: refine("analysis", config.analysis_refine_blocks)?,
-            },
-            hyper_analysis: HyperAnalysis {
-                input: conv("hyper_analysis.input")?,
-                hidden: conv("hyper_analysis.hidden")?,
-                output: conv("hyper_analysis.output")?,
-            },
-            synthesis: Synthesis {
-                linear: linear("synthesis.linear")?,
-                input: conv("synthesis.input")?,
-                blocks: residuals("synthesis", config.synthesis_blocks)?,
-                output: conv("synthesis.output")?,
-                refine: refine("synthesis", config.synthesis_refine_blocks)?,
-            },
+            analysis: parts.analysis()?,
+            hyper_analysis: parts.hyper_analysis()?,
+            synthesis: parts.synthesis()?,
             hyper_synthesis: HyperSynthesis {
                 input: integer("hyper_synthesis.input")?,
                 expand: integer("hyper_synthesis.expand")?,
@@ -159,11 +113,11 @@ impl<B: CodecBackend> Coder<B> {
         })
     }
 
-    fn tensor(&self, values: Vec<f32>, shape: [usize; 4]) -> Tensor<B, 4> {
+    pub(super) fn tensor(&self, values: Vec<f32>, shape: [usize; 4]) -> Tensor<B, 4> {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
-    fn scaling(&self, quality: Quality) -> Scaling<B> {
+    pub(super) fn scaling(&self, quality: Quality) -> Scaling<B> {
         let t = quality.unit();
         let table = self.weights.steps().at(t);
         let pick = |index: Vec<usize>| -> Tensor<B, 4> {
@@ -186,7 +140,7 @@ impl<B: CodecBackend> Coder<B> {
     }
 
     /// Features of hyperlatents, all in integers.
-    fn features(&self, z: &[i32], grid: Grid, t: f32) -> Result<Tensor<B, 4>, Error> {
+    pub(super) fn features(&self, z: &[i32], grid: Grid, t: f32) -> Result<Tensor<B, 4>, Error> {
         let channels = self.weights.config().hyper_latents;
         let mut input: Vec<f32> = z
             .iter()
@@ -231,7 +185,7 @@ impl<B: CodecBackend> Coder<B> {
     }
 
     /// The part that encoder and decoder share: runs the passes, asks `code` for the symbols of each.
-    fn run_passes(
+    pub(super) fn run_passes(
         &self,
         features: &Tensor<B, 4>,
         grid: Grid,
@@ -256,13 +210,13 @@ impl<B: CodecBackend> Coder<B> {
 
 /// Size of the latent grid at 1/16.
 #[derive(Clone, Copy)]
-struct Grid {
-    width: usize,
-    height: usize,
+pub(super) struct Grid {
+    pub width: usize,
+    pub height: usize,
 }
 
 impl Grid {
-    fn of(width: usize, height: usize) -> Result<Self, Error> {
+    pub(super) fn of(width: usize, height: usize) -> Result<Self, Error> {
         let fits = |side: usize| (1..=1 << 24).contains(&side);
         if !fits(width) || !fits(height) {
             return Err(Error::BadParameter(format!(
@@ -276,31 +230,16 @@ impl Grid {
         })
     }
 
-    fn area(self) -> usize {
+    pub(super) fn area(self) -> usize {
         self.width * self.height
     }
 
-    fn hyper_area(self) -> usize {
+    pub(super) fn hyper_area(self) -> usize {
         self.area() / 4
     }
 }
 
-fn kernel<B: Backend>(params: &FloatParams, device: &B::Device) -> Tensor<B, 4> {
-    let [output, input, side] = params.shape;
-    Tensor::from_data(
-        TensorData::new(params.weight.clone(), [output, input, side, side]),
-        device,
-    )
-}
-
-fn bias<B: Backend>(params: &FloatParams, device: &B::Device) -> Tensor<B, 1> {
-    Tensor::from_data(
-        TensorData::new(params.bias.clone(), [params.bias.len()]),
-        device,
-    )
-}
-
-fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
+pub(super) fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
     tensor
         .into_data()
         .convert::<f32>()
@@ -312,18 +251,18 @@ fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
 }
 
 /// Table of each hyperlatent: its channel.
-fn hyper_indexes(channels: usize, area: usize) -> Vec<u16> {
+pub(super) fn hyper_indexes(channels: usize, area: usize) -> Vec<u16> {
     (0..channels)
         .flat_map(|c| std::iter::repeat_n(c as u16, area))
         .collect()
 }
 
-fn coding(e: codec_entropy::Error) -> Error {
+pub(super) fn coding(e: codec_entropy::Error) -> Error {
     Error::Malformed(format!("tile payload: {e}"))
 }
 
 /// RGB bytes to planes in 0..1, the last column and row repeated up to the aligned size.
-fn planes(tile: RgbTile<'_>, grid: Grid) -> Vec<f32> {
+pub(super) fn planes(tile: RgbTile<'_>, grid: Grid) -> Vec<f32> {
     let (width, height) = (grid.width * 16, grid.height * 16);
     let mut out = vec![0f32; 3 * width * height];
     for (c, plane) in out.chunks_mut(width * height).enumerate() {
@@ -364,79 +303,50 @@ fn interleave(planes: &[f32], grid: Grid, width: usize, height: usize) -> Vec<u8
     out
 }
 
-impl<B: CodecBackend> ImageCoder for Coder<B> {
-    fn encode_tile(&self, tile: RgbTile<'_>, options: TileOptions) -> Result<EncodedTile, Error> {
-        let grid = Grid::of(tile.width, tile.height)?;
-        if tile.samples.len() != 3 * tile.width * tile.height {
-            return Err(Error::BadParameter(format!(
-                "{} samples for a tile of {}x{}",
-                tile.samples.len(),
-                tile.width,
-                tile.height
-            )));
-        }
-        let mut stages = Stages::default();
-        let clock = Instant::now();
-        let scaling = self.scaling(options.quality);
-        let pixels = self.tensor(
-            planes(tile, grid),
-            [1, 3, grid.height * 16, grid.width * 16],
-        );
-        let latents = self.analysis.forward(
-            wavelet_forward(pixels)?,
-            scaling.eighth.recip(),
-            scaling.steps.recip(),
-            &[scaling.t],
-        )?;
-        let z = host(self.hyper_analysis.forward(latents.clone(), &[scaling.t])?)?;
-        let values = host(latents)?;
-        stages.transform = clock.elapsed();
-
-        let clock = Instant::now();
-        let limit = HYPER_MAX as f32;
-        let z: Vec<i32> = z
-            .into_iter()
-            .map(|v| (v + 0.5).floor().clamp(-limit, limit) as i32)
-            .collect();
-        let features = self.features(&z, grid, scaling.t)?;
-        let mut encoder = Encoder::new();
-        let channels = self.weights.config().hyper_latents;
-        encoder
-            .push(
-                &z,
-                &hyper_indexes(channels, grid.hyper_area()),
-                self.weights.hyper_tables(),
-            )
-            .map_err(coding)?;
-        let tables: &TableSet = self.weights.latent_tables();
-        let optimize = options.effort >= OPTIMIZED_EFFORT;
-        self.run_passes(&features, grid, |pass, integers| {
-            let mut symbols = Vec::with_capacity(integers.means.len());
-            for (position, latent) in pass_latents(pass).into_iter().enumerate() {
-                let area = grid.area();
-                let plane = |v: usize| v * area..(v + 1) * area;
-                let y = values.get(plane(latent)).unwrap_or_default();
-                let means = integers.means.get(plane(position)).unwrap_or_default();
-                let scales = integers.scales.get(plane(position)).unwrap_or_default();
-                let all = y.iter().zip(means).zip(scales);
-                if optimize {
-                    symbols
-                        .extend(all.map(|((&y, &m), &s)| optimized(y, m, s, ERROR_BITS, tables)));
-                } else {
-                    symbols.extend(all.map(|((&y, &m), _)| nearest(y, m)));
+impl<B: CodecBackend> Coder<B> {
+    /// Decoded latents of all passes on the host, `[768, h, w]`.
+    pub(super) fn decoded(&self, decoded: &[PassLatents], grid: Grid) -> Vec<f32> {
+        let area = grid.area();
+        let mut latents = vec![0f32; LATENTS * area];
+        for (pass, decoded) in decoded.iter().enumerate() {
+            for (latent, plane) in pass_latents(pass)
+                .into_iter()
+                .zip(decoded.values.chunks(area))
+            {
+                if let Some(slot) = latents.get_mut(latent * area..(latent + 1) * area) {
+                    slot.copy_from_slice(plane);
                 }
             }
-            encoder
-                .push(&symbols, &integers.scales, tables)
-                .map_err(coding)?;
-            Ok(symbols)
-        })?;
-        stages.context = clock.elapsed();
+        }
+        latents
+    }
 
-        let clock = Instant::now();
-        let bytes = encoder.finish().map_err(coding)?;
-        stages.entropy = clock.elapsed();
-        Ok(EncodedTile { bytes, stages })
+    /// Samples of decoded latents.
+    pub(super) fn synthesize(
+        &self,
+        decoded: &[PassLatents],
+        grid: Grid,
+        scaling: Scaling<B>,
+        width: usize,
+        height: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let latents = self.decoded(decoded, grid);
+        let latents = self.tensor(latents, [1, LATENTS, grid.height, grid.width]);
+        let coefficients =
+            self.synthesis
+                .forward(latents, scaling.steps, scaling.base, &[scaling.t])?;
+        let pixels = host(wavelet_inverse(coefficients)?)?;
+        Ok(interleave(&pixels, grid, width, height))
+    }
+}
+
+impl<B> ImageCoder for Coder<B>
+where
+    B: CodecBackend,
+    Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
+{
+    fn encode_tile(&self, tile: RgbTile<'_>, options: TileOptions) -> Result<EncodedTile, Error> {
+        self.encode(tile, options)
     }
 
     fn decode_tile(
@@ -475,25 +385,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         stages.context = start.elapsed().saturating_sub(stages.entropy);
 
         let clock = Instant::now();
-        let area = grid.area();
-        let mut latents = vec![0f32; LATENTS * area];
-        for (pass, decoded) in decoded.iter().enumerate() {
-            for (latent, plane) in pass_latents(pass)
-                .into_iter()
-                .zip(decoded.values.chunks(area))
-            {
-                if let Some(slot) = latents.get_mut(latent * area..(latent + 1) * area) {
-                    slot.copy_from_slice(plane);
-                }
-            }
-        }
-        drop(decoded);
-        let latents = self.tensor(latents, [1, LATENTS, grid.height, grid.width]);
-        let coefficients =
-            self.synthesis
-                .forward(latents, scaling.steps, scaling.base, &[scaling.t])?;
-        let pixels = host(wavelet_inverse(coefficients)?)?;
-        let samples = interleave(&pixels, grid, width, height);
+        let samples = self.synthesize(&decoded, grid, scaling, width, height)?;
         stages.transform = clock.elapsed();
         Ok(DecodedTile { samples, stages })
     }

@@ -7,14 +7,17 @@
 //! steps are learned curves over quality, as in DCVC-FM (Li et al. 2024). Everything that selects a probability table runs
 //! in integer-exact layers, so files decode to the same symbols everywhere.
 
+mod annealing;
 mod coder;
 pub mod config;
+mod encoder;
 pub mod entropy;
 mod export;
 mod import;
 pub mod layout;
 pub mod model;
 mod network;
+mod parts;
 pub mod quality;
 pub mod symbols;
 pub mod transform;

@@ -56,6 +56,44 @@ pub fn optimized_residual(v: f32, scale: u8, error_bits: f32, tables: &TableSet)
     }
 }
 
+/// Curvature of the cost in a symbol, in bits. Alone it would be 6.3, the error of a unit (see [`ERROR_BITS`]); with as many
+/// symbols moving at once as in [`descended`], 9 was best on the validation pictures (of 6, 9, 12, 15).
+const CURVATURE: f32 = 9.0;
+/// Share of the symbols that may move in one round: all at once would overshoot.
+const MOVING: f32 = 0.3;
+
+/// A decoded latent's symbol, or one next to it if that costs less: `slope` is what a unit more of the latent costs in
+/// bits, apart from its own rate. `place` and `round` draw who may move.
+pub fn descended(
+    symbol: i32,
+    scale: u8,
+    slope: f32,
+    (place, round): (usize, usize),
+    tables: &TableSet,
+) -> i32 {
+    let mixed = (place as u64)
+        .wrapping_add((round as u64) << 40)
+        .wrapping_add(1)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let draw = (mixed >> 40) as f32 / (1u64 << 24) as f32;
+    let limit = SYMBOL_MAX as i32;
+    if draw >= MOVING || !(1 - limit..limit).contains(&symbol) {
+        return symbol;
+    }
+    let here = tables.bits(usize::from(scale), symbol);
+    let change = |step: i32| {
+        let bits = tables.bits(usize::from(scale), symbol + step) - here;
+        bits + slope * step as f32 + CURVATURE
+    };
+    let (down, up) = (change(-1), change(1));
+    match (down < up, down.min(up) < 0.0) {
+        (_, false) => symbol,
+        (true, true) => symbol - 1,
+        (false, true) => symbol + 1,
+    }
+}
+
 /// Decoded latents of a pass, ready for the context networks and for synthesis.
 #[derive(Debug, Default)]
 pub struct PassLatents {
@@ -84,6 +122,20 @@ mod tests {
             for mean in [-8191, 0, 8191] {
                 assert!(latent(symbol, mean).abs() <= LATENT_MAX);
             }
+        }
+    }
+
+    #[test]
+    fn descent_goes_down_and_only_where_it_may() {
+        let tables = codec_entropy::gaussian_tables().expect("tables");
+        let move_of = |slope: f32, place| descended(0, 20, slope, (place, 3), &tables);
+        let moved = (0..1000).filter(|&p| move_of(-1e4, p) == 1).count();
+        assert!((200..400).contains(&moved), "{moved}");
+        for place in 0..1000 {
+            assert_eq!(move_of(0.0, place), 0, "a flat cost moves nothing");
+            assert_eq!(move_of(1e4, place), -move_of(-1e4, place));
+            let edge = i32::from(i16::MAX);
+            assert_eq!(descended(edge, 63, -1e9, (place, 0), &tables), edge);
         }
     }
 

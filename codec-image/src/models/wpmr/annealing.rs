@@ -1,0 +1,376 @@
+//! Better latents for one picture, found by the encoder: stochastic Gumbel annealing.
+//!
+//! The analysis transform is only a guess at the latents of least `R + lambda D`. Here they are descended to by gradient,
+//! through the exact integer networks and the synthesis transform of the decoder, while every latent is drawn at random
+//! between its two neighbouring integers, more and more surely the nearer one (Yang, Bamler and Mandt 2020, "Improving
+//! Inference for Neural Image Compression", section 3.3; used by MLICv2). Files stay what they are for a decoder.
+//!
+//! The same networks tell by how much the cost would change with a symbol ([`Annealer::slopes`]), for a descent from one
+//! choice of symbols to the next (`super::symbols::descended`).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use codec_core::layers::{Precision, RelaxedConv};
+use codec_core::noise;
+
+use super::config::{PASSES, WpmrConfig};
+use super::entropy::context_input;
+use super::layout::{folded_from_passes, pass_latents};
+use super::model::{join, wavelet_inverse};
+use super::parts::Parts;
+use super::quality::lambda;
+use super::transform::Synthesis;
+use super::weights::Weights;
+
+/// Largest side, in latents, of what is refined at once: bounds memory to about half a gigabyte.
+const REGION: usize = 64;
+/// Latents around a region that are refined with it and thrown away.
+const MARGIN: usize = 4;
+/// Step of the descent, in quantization steps.
+const RATE: f32 = 0.01;
+/// Temperature at the beginning and at the end: below 0.2, gradients are noise.
+const HOT: f32 = 0.5;
+const COLD: f32 = 0.2;
+/// Distances to an integer end here, so that their hyperbolic arctangent is finite.
+const NEAREST: f32 = 1e-4;
+/// Decays of Adam.
+const BETAS: (f32, f32) = (0.9, 0.99);
+
+/// Networks of one pass.
+struct Pass<B: Backend> {
+    entry: Option<RelaxedConv<B>>,
+    spatial: RelaxedConv<B>,
+    hidden: RelaxedConv<B>,
+    mean: RelaxedConv<B>,
+    scale: RelaxedConv<B>,
+    neighbours: Option<[RelaxedConv<B>; 2]>,
+}
+
+/// What a decoder runs, with gradients.
+pub(super) struct Annealer<B: Backend> {
+    config: WpmrConfig,
+    synthesis: Synthesis<B>,
+    passes: Vec<Pass<B>>,
+}
+
+/// One tile.
+pub(super) struct Problem<B: Backend> {
+    /// `[1, 3, 16h, 16w]` in 0..1.
+    pub pixels: Tensor<B, 4>,
+    /// First guess, in quantization steps, `[1, 768, h, w]`.
+    pub latents: Tensor<B, 4>,
+    /// Features of the hyperlatents in real units, `[1, f, h, w]`.
+    pub features: Tensor<B, 4>,
+    /// Quantization steps, `[1, 768, 1, 1]`.
+    pub steps: Tensor<B, 4>,
+    /// Base step, `[1, 192, 1, 1]`.
+    pub base: Tensor<B, 4>,
+    /// Quality in `0..=1`.
+    pub t: f32,
+}
+
+impl<B> Annealer<B>
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+{
+    /// Puts the decoder's networks on a device.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for incomplete weights.
+    pub fn new(weights: &Weights, device: &B::Device) -> Result<Self, Error> {
+        let layer = |name: String| Ok::<_, Error>(weights.integer(&name)?.relaxed(device));
+        let passes = (0..PASSES)
+            .map(|i| {
+                let name = |part: &str| format!("passes.{i}.{part}");
+                let later = |part: &str| (i > 0).then(|| layer(name(part))).transpose();
+                Ok(Pass {
+                    entry: later("entry")?,
+                    spatial: layer(name("spatial"))?,
+                    hidden: layer(name("hidden"))?,
+                    mean: layer(name("mean"))?,
+                    scale: layer(name("scale"))?,
+                    neighbours: later("signed")?
+                        .zip(later("magnitude")?)
+                        .map(<[_; 2]>::from),
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let parts = Parts { weights, device };
+        Ok(Self {
+            config: weights.config().clone(),
+            // Nothing here is learned.
+            synthesis: parts.synthesis()?.no_grad(),
+            passes,
+        })
+    }
+
+    /// Latents of lower cost, found in `iterations` steps of annealing.
+    ///
+    /// # Errors
+    /// Those of the networks.
+    pub fn refine(
+        &self,
+        problem: &Problem<B::InnerBackend>,
+        iterations: usize,
+    ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
+        // The same draws on every device and with any number of threads.
+        noise::with(fill, || {
+            self.by_region(problem, |region| self.anneal(region, iterations))
+        })
+    }
+
+    /// Change of the cost in bits, by unit of each decoded latent, but for the rate of that latent itself: through the
+    /// distortion and through the tables of the latents that are coded after it. `latents` of the problem are decoded ones.
+    ///
+    /// # Errors
+    /// Those of the networks.
+    pub fn slopes(
+        &self,
+        problem: &Problem<B::InnerBackend>,
+    ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
+        self.by_region(problem, |region| {
+            let leaf = Tensor::<B, 4>::from_inner(region.latents.clone()).require_grad();
+            let cost = self.cost(region, &leaf, |y, _| y, |y| y.detach())?;
+            let gradient = leaf.grad(&cost.backward());
+            Ok(gradient.unwrap_or_else(|| region.latents.zeros_like()))
+        })
+    }
+
+    /// Does `work` on parts of a tile, so that memory is bounded, and puts the results together.
+    fn by_region(
+        &self,
+        problem: &Problem<B::InnerBackend>,
+        work: impl Fn(&Problem<B::InnerBackend>) -> Result<Tensor<B::InnerBackend, 4>, Error>,
+    ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
+        let [_, channels, height, width] = problem.latents.dims();
+        let mut results = problem.latents.clone();
+        for rows in spans(height) {
+            for columns in spans(width) {
+                let cut = |x: &Tensor<B::InnerBackend, 4>, scale: usize| {
+                    x.clone().slice([
+                        0..1,
+                        0..x.dims()[1],
+                        rows.from * scale..rows.to * scale,
+                        columns.from * scale..columns.to * scale,
+                    ])
+                };
+                let found = work(&Problem {
+                    pixels: cut(&problem.pixels, 16),
+                    latents: cut(&problem.latents, 1),
+                    features: cut(&problem.features, 1),
+                    steps: problem.steps.clone(),
+                    base: problem.base.clone(),
+                    t: problem.t,
+                })?;
+                let kept = found.slice([0..1, 0..channels, rows.kept(), columns.kept()]);
+                let place = [0..1, 0..channels, rows.inner(), columns.inner()];
+                results = results.slice_assign(place, kept);
+            }
+        }
+        Ok(results)
+    }
+
+    fn anneal(
+        &self,
+        problem: &Problem<B::InnerBackend>,
+        iterations: usize,
+    ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
+        let mut latents = problem.latents.clone();
+        let (mut first, mut second) = (latents.zeros_like(), latents.zeros_like());
+        for i in 0..iterations {
+            let progress = i as f32 / iterations.max(2).saturating_sub(1) as f32;
+            let temperature = HOT * (COLD / HOT).powf(progress);
+            let leaf = Tensor::<B, 4>::from_inner(latents.clone()).require_grad();
+            let draw = |y: Tensor<B, 4>, mean: &Tensor<B, 4>| {
+                drawn(y - mean.clone(), temperature) + mean.clone()
+            };
+            let cost = self.cost(problem, &leaf, draw, |y| y)?;
+            let Some(gradient) = leaf.grad(&cost.backward()) else {
+                break;
+            };
+            first = first.mul_scalar(BETAS.0) + gradient.clone().mul_scalar(1.0 - BETAS.0);
+            second = second.mul_scalar(BETAS.1) + gradient.square().mul_scalar(1.0 - BETAS.1);
+            let power = i as i32 + 1;
+            let mean = first.clone().div_scalar(1.0 - BETAS.0.powi(power));
+            let root = second.clone().div_scalar(1.0 - BETAS.1.powi(power)).sqrt();
+            // The last quarter settles.
+            let rate = RATE * ((1.0 - progress) * 4.0).clamp(0.1, 1.0);
+            latents = latents - (mean / root.add_scalar(1e-12)).mul_scalar(rate);
+        }
+        Ok(latents)
+    }
+
+    /// Bits plus lambda times the squared error, `[1]`. `quantize` makes decoded latents of those of a pass and their means;
+    /// their own rate is that of what `own` gives.
+    fn cost(
+        &self,
+        problem: &Problem<B::InnerBackend>,
+        latents: &Tensor<B, 4>,
+        quantize: impl Fn(Tensor<B, 4>, &Tensor<B, 4>) -> Tensor<B, 4>,
+        own: impl Fn(Tensor<B, 4>) -> Tensor<B, 4>,
+    ) -> Result<Tensor<B, 1>, Error> {
+        let pixels = Tensor::<B, 4>::from_inner(problem.pixels.clone());
+        let features = Tensor::<B, 4>::from_inner(problem.features.clone());
+        let [_, _, height, width] = pixels.dims();
+        let mut bits = Tensor::<B, 1>::zeros([1], &pixels.device());
+        let (mut seen, mut decoded) = (None, None);
+        for (index, pass) in self.passes.iter().enumerate() {
+            let y = B::gather_channels(latents.clone(), &pass_latents(index))?;
+            let (mean, scale) = pass.parameters(&features, seen.as_ref());
+            let quantized = quantize(y, &mean);
+            let rate = B::gaussian_bits(own(quantized.clone()), mean, scale);
+            bits = bits + B::sum_per_picture(rate);
+            if index + 1 < PASSES {
+                let context = context_input(quantized.clone(), Precision::Integer);
+                seen = Some(join(seen, context));
+            }
+            decoded = Some(join(decoded, quantized));
+        }
+        let decoded =
+            decoded.ok_or_else(|| Error::BadParameter("the model has no passes".into()))?;
+        let decoded = B::gather_channels(decoded, &folded_from_passes())?;
+        let coefficients = self.synthesis.forward(
+            decoded,
+            Tensor::from_inner(problem.steps.clone()),
+            Tensor::from_inner(problem.base.clone()),
+            &[problem.t],
+        )?;
+        let error = (wavelet_inverse(coefficients)? - pixels).mul_scalar(255.0);
+        let lambda = lambda(&self.config, problem.t) * (height * width) as f64;
+        Ok(bits + error.square().mean().mul_scalar(lambda))
+    }
+}
+
+impl<B: CodecBackend> Pass<B> {
+    /// Means in symbols and scale indexes.
+    fn parameters(
+        &self,
+        features: &Tensor<B, 4>,
+        seen: Option<&Tensor<B, 4>>,
+    ) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        let h = match self.entry.as_ref().zip(seen) {
+            Some((entry, seen)) => {
+                B::concat_channels(entry.forward(seen.clone()), features.clone())
+            }
+            None => features.clone(),
+        };
+        let h = self.hidden.forward(self.spatial.forward(h));
+        let (for_mean, for_scale) = match self.neighbours.as_ref().zip(seen) {
+            Some(([signed, magnitude], seen)) => (
+                B::concat_channels(h.clone(), signed.forward(seen.clone())),
+                B::concat_channels(h, magnitude.forward(seen.clone().abs())),
+            ),
+            None => (h.clone(), h),
+        };
+        (self.mean.forward(for_mean), self.scale.forward(for_scale))
+    }
+}
+
+/// Values between the two neighbouring integers, drawn from the Gumbel-softmax distribution over them whose weights are
+/// `exp(-atanh(distance) / temperature)`.
+fn drawn<B: Backend>(v: Tensor<B, 4>, temperature: f32) -> Tensor<B, 4> {
+    let low = v.clone().detach().floor();
+    let above = (v - low.clone()).clamp(NEAREST, 1.0 - NEAREST);
+    let atanh = |d: Tensor<B, 4>| {
+        let ratio = d.clone().add_scalar(1.0) / d.neg().add_scalar(1.0);
+        ratio.log().mul_scalar(0.5)
+    };
+    let preference = atanh(above.clone()) - atanh(above.clone().neg().add_scalar(1.0));
+    // The difference of two Gumbel variables is logistic.
+    let uniform = noise::uniform::<B, 4>(above.dims(), &above.device())
+        .add_scalar(0.5)
+        .clamp(1e-6, 1.0 - 1e-6);
+    let noise = uniform.clone().log() - uniform.neg().add_scalar(1.0).log();
+    let logits = preference.div_scalar(temperature) + noise;
+    low + sigmoid(logits.div_scalar(temperature))
+}
+
+/// Numbers in -0.5..0.5 by counting (SplitMix64 of the number of the draw and of the value).
+fn fill(draw: u64, sample: usize, values: &mut [f32]) {
+    let stream = (draw << 32) ^ sample as u64;
+    for (i, value) in values.iter_mut().enumerate() {
+        let mut z = stream
+            .wrapping_mul(0xd134_2543_de82_ef95)
+            .wrapping_add((i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        *value = (z >> 40) as f32 / (1u64 << 24) as f32 - 0.5;
+    }
+}
+
+/// A part of a side that is refined at once, in latents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Span {
+    from: usize,
+    to: usize,
+    /// What of it is kept, counted from the side's beginning.
+    inner: (usize, usize),
+}
+
+impl Span {
+    fn inner(&self) -> std::ops::Range<usize> {
+        self.inner.0..self.inner.1
+    }
+
+    /// What is kept, counted from the span's beginning.
+    fn kept(&self) -> std::ops::Range<usize> {
+        self.inner.0 - self.from..self.inner.1 - self.from
+    }
+}
+
+/// Covers a side of an even number of latents; spans begin and end at even ones.
+fn spans(side: usize) -> Vec<Span> {
+    let count = side.div_ceil(REGION).max(1);
+    let length = side.div_ceil(count).next_multiple_of(2);
+    let starts = (0..side).step_by(length.max(2));
+    starts
+        .map(|start| {
+            let end = (start + length).min(side);
+            Span {
+                from: start.saturating_sub(MARGIN),
+                to: (end + MARGIN).min(side),
+                inner: (start, end),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    #[test]
+    fn spans_cover_a_side_once() {
+        for side in (2..400).step_by(2) {
+            let spans = spans(side);
+            let mut next = 0;
+            for span in &spans {
+                assert_eq!(span.inner.0, next);
+                next = span.inner.1;
+                assert!(span.to - span.from <= REGION + 2 * MARGIN);
+                assert!(span.from.is_multiple_of(2) && span.to.is_multiple_of(2));
+                assert_eq!(span.kept().len(), span.inner().len());
+            }
+            assert_eq!(next, side);
+        }
+    }
+
+    #[test]
+    fn cold_draws_are_the_nearest_integers() {
+        let device = Default::default();
+        let v = vec![-1.7f32, -0.2, 0.0, 0.3, 2.9, 7.0];
+        let x = Tensor::<Flex, 4>::from_data(TensorData::new(v.clone(), [1, 1, 1, 6]), &device);
+        let drawn: Vec<f32> = drawn(x, 1e-3).into_data().into_vec().expect("floats");
+        for (v, drawn) in v.iter().zip(drawn) {
+            assert!((drawn - v.round()).abs() < 1e-3, "{v}: {drawn}");
+        }
+    }
+}

@@ -84,7 +84,7 @@ pub enum SkipReason {
         width: u32,
         /// Height in pixels.
         height: u32,
-        /// The bound from [`FolderOptions::min_side`].
+        /// The bound from [`DataLimits`](crate::DataLimits).
         min_side: u32,
     },
     /// The sound cannot be read, or is cut or damaged.

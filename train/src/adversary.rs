@@ -349,7 +349,7 @@ mod tests {
         let table = table(output, None);
         let mut sum = 0.0;
         for (i, &factor) in table.factors.iter().enumerate() {
-            let one = |x: &Tensor<Back, 4>| x.clone().slice([i..i + 1]);
+            let one = |x: &Tensor<Back, 4>| x.clone().narrow(0, i, 1);
             let judge = |x| adversary.network.pictures(x).expect("a judgement");
             let (real, fake) = (judge(one(&table.target)), judge(one(&table.output)));
             let term = &adversary.term;

@@ -156,7 +156,7 @@ pub(crate) fn parameter_file(parameters: &Parameters) -> Result<Vec<u8>, TrainEr
     safetensors::serialize(views, None).map_err(|e| bad(&e))
 }
 
-/// Reads parameters by name.
+/// Reads parameters by name, in 32-bit floats as checkpoints have them, or in 16.
 pub(crate) fn read_parameters(path: &Path) -> Result<Parameters, TrainError> {
     let bad = |reason: String| TrainError::Checkpoint {
         path: path.to_path_buf(),
@@ -166,14 +166,23 @@ pub(crate) fn read_parameters(path: &Path) -> Result<Parameters, TrainError> {
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
     let mut tensors = Vec::new();
     for (name, view) in file.tensors() {
-        if view.dtype() != Dtype::F32 {
-            return Err(bad(format!("{name} is not in 32-bit floats")));
-        }
-        let values = view
-            .data()
-            .chunks_exact(4)
-            .filter_map(|c| c.try_into().ok().map(f32::from_le_bytes))
-            .collect();
+        let data = view.data();
+        let values = match view.dtype() {
+            Dtype::F32 => data
+                .chunks_exact(4)
+                .filter_map(|c| c.try_into().ok().map(f32::from_le_bytes))
+                .collect(),
+            Dtype::F16 => data
+                .chunks_exact(2)
+                .filter_map(|c| c.try_into().ok().map(half::f16::from_le_bytes))
+                .map(f32::from)
+                .collect(),
+            other => {
+                return Err(bad(format!(
+                    "{name} is in {other:?}, not in 32 or 16-bit floats"
+                )));
+            }
+        };
         tensors.push(NamedTensor {
             name,
             shape: view.shape().to_vec(),

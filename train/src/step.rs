@@ -7,7 +7,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
 use codec_core::backend::CodecBackend;
 
 use crate::TrainError;
-use crate::adversary::{Adversary, Table, play};
+use crate::adversary::{Adversary, Judge, Played, Table, play};
 use crate::events::Metrics;
 use crate::gradients::scale;
 use crate::losses::adversarial::Discriminator;
@@ -102,17 +102,11 @@ where
     }
 
     let factors = objective.factors(&pass);
+    let game = (adversaries, cost.output, factors);
     let played = match (&output, &pass.output, input) {
-        (Signal::Pictures(output), Signal::Pictures(leaf), Signal::Pictures(target)) => play(
-            adversaries,
-            Table {
-                output: output.clone(),
-                target: target.clone(),
-                others: gradient_at(leaf, cost.output),
-                factors,
-            },
-            Discriminator::pictures,
-        )?,
+        (Signal::Pictures(output), Signal::Pictures(leaf), Signal::Pictures(target)) => {
+            against(game, [output, leaf, target], Discriminator::pictures)?
+        }
         (
             Signal::Sound {
                 samples: output, ..
@@ -121,16 +115,7 @@ where
             Signal::Sound {
                 samples: target, ..
             },
-        ) => play(
-            adversaries,
-            Table {
-                output: output.clone(),
-                target: target.clone(),
-                others: gradient_at(leaf, cost.output),
-                factors,
-            },
-            Discriminator::sound,
-        )?,
+        ) => against(game, [output, leaf, target], Discriminator::sound)?,
         _ => {
             return Err(TrainError::Recipe(
                 "output and input are of two kinds".into(),
@@ -182,12 +167,24 @@ fn shares<B: Backend>(pass: &Pass<B>, readings: &Readings) -> Metrics {
     terms.map(|term| (term.name.clone(), share(term))).collect()
 }
 
-/// Gradient of a loss with respect to the leaf that it was computed from.
-fn gradient_at<B: AutodiffBackend, const D: usize>(
-    leaf: &Tensor<B, D>,
-    loss: Option<Tensor<B, 1>>,
-) -> Option<Tensor<B::InnerBackend, D>> {
-    leaf.grad(&loss?.backward())
+/// Plays for an output, the leaf that its losses were computed from, and a target: with whom, for what other loss, and
+/// with which weight of each sample.
+fn against<B, const D: usize>(
+    (adversaries, loss, factors): (&[&Adversary<B>], Option<Tensor<B, 1>>, Vec<f32>),
+    [output, leaf, target]: [&Tensor<B, D>; 3],
+    judge: Judge<B, D>,
+) -> Result<Played<B>, TrainError>
+where
+    B: AutodiffBackend,
+    B::InnerBackend: CodecBackend,
+{
+    let table = Table {
+        output: output.clone(),
+        target: target.clone(),
+        others: loss.and_then(|loss| leaf.grad(&loss.backward())),
+        factors,
+    };
+    play(adversaries, table, judge)
 }
 
 /// Mean of the gradients of several batches.

@@ -18,7 +18,7 @@ use codec_core::layers::{Precision, RelaxedConv};
 use codec_core::noise;
 
 use super::config::{PASSES, WpmrConfig};
-use super::entropy::context_input;
+use super::entropy::{PassLayers, PassParameters, context_input};
 use super::layout::{folded_from_passes, pass_latents};
 use super::model::{join, wavelet_inverse};
 use super::parts::Parts;
@@ -40,21 +40,11 @@ const NEAREST: f32 = 1e-4;
 /// Decays of Adam.
 const BETAS: (f32, f32) = (0.9, 0.99);
 
-/// Networks of one pass.
-struct Pass<B: Backend> {
-    entry: Option<RelaxedConv<B>>,
-    spatial: RelaxedConv<B>,
-    hidden: RelaxedConv<B>,
-    mean: RelaxedConv<B>,
-    scale: RelaxedConv<B>,
-    neighbours: Option<[RelaxedConv<B>; 2]>,
-}
-
 /// What a decoder runs, with gradients.
 pub(super) struct Annealer<B: Backend> {
     config: WpmrConfig,
     synthesis: Synthesis<B>,
-    passes: Vec<Pass<B>>,
+    passes: Vec<PassLayers<RelaxedConv<B>>>,
 }
 
 /// One tile.
@@ -83,23 +73,9 @@ where
     /// # Errors
     /// [`Error::Malformed`] for incomplete weights.
     pub fn new(weights: &Weights, device: &B::Device) -> Result<Self, Error> {
-        let layer = |name: String| Ok::<_, Error>(weights.integer(&name)?.relaxed(device));
-        let passes = (0..PASSES)
-            .map(|i| {
-                let name = |part: &str| format!("passes.{i}.{part}");
-                let later = |part: &str| (i > 0).then(|| layer(name(part))).transpose();
-                Ok(Pass {
-                    entry: later("entry")?,
-                    spatial: layer(name("spatial"))?,
-                    hidden: layer(name("hidden"))?,
-                    mean: layer(name("mean"))?,
-                    scale: layer(name("scale"))?,
-                    neighbours: later("signed")?
-                        .zip(later("magnitude")?)
-                        .map(<[_; 2]>::from),
-                })
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
+        let layer = |name: &str| Ok(weights.integer(name)?.relaxed(device));
+        let passes = (0..PASSES).map(|pass| PassLayers::load(pass, layer));
+        let passes = passes.collect::<Result<Vec<_>, Error>>()?;
         let parts = Parts { weights, device };
         Ok(Self {
             config: weights.config().clone(),
@@ -221,7 +197,10 @@ where
         let (mut seen, mut decoded) = (None, None);
         for (index, pass) in self.passes.iter().enumerate() {
             let y = B::gather_channels(latents.clone(), &pass_latents(index))?;
-            let (mean, scale) = pass.parameters(&features, seen.as_ref());
+            let PassParameters { mean, scale } =
+                pass.parameters(features.clone(), seen.as_ref(), |layer, x| {
+                    Ok(layer.forward(x))
+                })?;
             let quantized = quantize(y, &mean);
             let rate = B::gaussian_bits(own(quantized.clone()), mean, scale);
             bits = bits + B::sum_per_picture(rate);
@@ -243,31 +222,6 @@ where
         let error = (wavelet_inverse(coefficients)? - pixels).mul_scalar(255.0);
         let lambda = lambda(&self.config, problem.t) * (height * width) as f64;
         Ok(bits + error.square().mean().mul_scalar(lambda))
-    }
-}
-
-impl<B: CodecBackend> Pass<B> {
-    /// Means in symbols and scale indexes.
-    fn parameters(
-        &self,
-        features: &Tensor<B, 4>,
-        seen: Option<&Tensor<B, 4>>,
-    ) -> (Tensor<B, 4>, Tensor<B, 4>) {
-        let h = match self.entry.as_ref().zip(seen) {
-            Some((entry, seen)) => {
-                B::concat_channels(entry.forward(seen.clone()), features.clone())
-            }
-            None => features.clone(),
-        };
-        let h = self.hidden.forward(self.spatial.forward(h));
-        let (for_mean, for_scale) = match self.neighbours.as_ref().zip(seen) {
-            Some(([signed, magnitude], seen)) => (
-                B::concat_channels(h.clone(), signed.forward(seen.clone())),
-                B::concat_channels(h, magnitude.forward(seen.clone().abs())),
-            ),
-            None => (h.clone(), h),
-        };
-        (self.mean.forward(for_mean), self.scale.forward(for_scale))
     }
 }
 

@@ -11,7 +11,7 @@ use codec_core::layers::IntConv;
 use codec_entropy::Decoder;
 
 use super::config::{ALIGNMENT, BANDS, HYPER_MAX, LATENTS, PASS_LATENTS, PASSES};
-use super::entropy::{HyperAnalysis, SCALE_MAX};
+use super::entropy::{HyperAnalysis, PassLayers, SCALE_MAX};
 use super::layout::{pass_latents, step_index, step_index_eighth};
 use super::model::{join, wavelet_inverse};
 use super::parts::Parts;
@@ -31,16 +31,6 @@ struct HyperSynthesis<B: Backend> {
     output: IntConv<B>,
 }
 
-struct Pass<B: Backend> {
-    entry: Option<IntConv<B>>,
-    spatial: IntConv<B>,
-    hidden: IntConv<B>,
-    mean: IntConv<B>,
-    scale: IntConv<B>,
-    /// Depthwise layers over latents and over magnitudes.
-    neighbours: Option<[IntConv<B>; 2]>,
-}
-
 /// A model on a device.
 pub struct Coder<B: Backend> {
     pub(super) weights: Weights,
@@ -49,7 +39,7 @@ pub struct Coder<B: Backend> {
     pub(super) hyper_analysis: HyperAnalysis<B>,
     synthesis: Synthesis<B>,
     hyper_synthesis: HyperSynthesis<B>,
-    passes: Vec<Pass<B>>,
+    passes: Vec<PassLayers<IntConv<B>>>,
 }
 
 /// Everything that depends on the quality alone.
@@ -75,29 +65,8 @@ impl<B: CodecBackend> Coder<B> {
         let parts = Parts { weights, device };
         let integer =
             |name: &str| -> Result<IntConv<B>, Error> { Ok(weights.integer(name)?.init(device)) };
-        let passes = (0..PASSES)
-            .map(|i| {
-                Ok(Pass {
-                    entry: if i == 0 {
-                        None
-                    } else {
-                        Some(integer(&format!("passes.{i}.entry"))?)
-                    },
-                    spatial: integer(&format!("passes.{i}.spatial"))?,
-                    hidden: integer(&format!("passes.{i}.hidden"))?,
-                    mean: integer(&format!("passes.{i}.mean"))?,
-                    scale: integer(&format!("passes.{i}.scale"))?,
-                    neighbours: if i == 0 {
-                        None
-                    } else {
-                        Some([
-                            integer(&format!("passes.{i}.signed"))?,
-                            integer(&format!("passes.{i}.magnitude"))?,
-                        ])
-                    },
-                })
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
+        let passes = (0..PASSES).map(|pass| PassLayers::load(pass, integer));
+        let passes = passes.collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
             device: device.clone(),
             analysis: parts.analysis()?,
@@ -155,26 +124,14 @@ impl<B: CodecBackend> Coder<B> {
 
     fn parameters(
         &self,
-        pass: &Pass<B>,
+        pass: &PassLayers<IntConv<B>>,
         features: &Tensor<B, 4>,
         seen: Option<&Tensor<B, 4>>,
     ) -> Result<PassIntegers, Error> {
-        let h = match pass.entry.as_ref().zip(seen) {
-            Some((entry, seen)) => {
-                B::concat_channels(entry.forward(seen.clone()), features.clone())
-            }
-            None => features.clone(),
-        };
-        let h = pass.hidden.forward(pass.spatial.forward(h));
-        let (for_mean, for_scale) = match pass.neighbours.as_ref().zip(seen) {
-            Some(([signed, magnitude], seen)) => (
-                B::concat_channels(h.clone(), signed.forward(seen.clone())),
-                B::concat_channels(h, magnitude.forward(seen.clone().abs())),
-            ),
-            None => (h.clone(), h),
-        };
-        let means = host(pass.mean.forward(for_mean))?;
-        let scales = host(pass.scale.forward(for_scale))?;
+        let parameters =
+            pass.parameters(features.clone(), seen, |layer, x| Ok(layer.forward(x)))?;
+        let means = host(parameters.mean)?;
+        let scales = host(parameters.scale)?;
         Ok(PassIntegers {
             means: means.into_iter().map(|v| v as i32).collect(),
             scales: scales

@@ -206,7 +206,7 @@ impl<B: CodecBackend> HyperSynthesis<B> {
 
 /// Distribution of the latents of one pass.
 pub struct PassParameters<B: Backend> {
-    /// Means in symbols, `[n, 192, h, w]`.
+    /// Means, `[n, 192, h, w]`: in symbols, or in sixteenths of one from layers that run in integers.
     pub mean: Tensor<B, 4>,
     /// Scale indexes in `0..=63`, `[n, 192, h, w]`.
     pub scale: Tensor<B, 4>,
@@ -223,30 +223,78 @@ impl<B: CodecBackend> PassNetwork<B> {
         seen: Option<&Tensor<B, 4>>,
         precision: Precision,
     ) -> Result<PassParameters<B>, Error> {
+        let layers = PassLayers {
+            entry: self.entry.as_ref(),
+            spatial: &self.spatial,
+            hidden: &self.hidden,
+            mean: &self.mean,
+            scale: &self.scale,
+            neighbours: self
+                .neighbours
+                .as_ref()
+                .map(|neighbours| [&neighbours.signed, &neighbours.magnitude]),
+        };
+        layers.parameters(features, seen, |layer, x| layer.forward(x, precision))
+    }
+}
+
+/// The layers of a pass in any arithmetic: with weights that learn, as integers, or as integers with gradients.
+pub(super) struct PassLayers<L> {
+    entry: Option<L>,
+    spatial: L,
+    hidden: L,
+    mean: L,
+    scale: L,
+    /// Depthwise layers over latents and over magnitudes.
+    neighbours: Option<[L; 2]>,
+}
+
+impl<L> PassLayers<L> {
+    /// The layers of pass `pass` by their names in a weights file.
+    ///
+    /// # Errors
+    /// Those of `layer`.
+    pub fn load(pass: usize, layer: impl Fn(&str) -> Result<L, Error>) -> Result<Self, Error> {
+        let named = |part: &str| layer(&format!("passes.{pass}.{part}"));
+        // The first pass has seen no latents.
+        let later = |part: &str| (pass > 0).then(|| named(part)).transpose();
+        Ok(Self {
+            entry: later("entry")?,
+            spatial: named("spatial")?,
+            hidden: named("hidden")?,
+            mean: named("mean")?,
+            scale: named("scale")?,
+            neighbours: later("signed")?
+                .zip(later("magnitude")?)
+                .map(<[L; 2]>::from),
+        })
+    }
+
+    /// Means and scale indexes. `seen` holds the companded latents of all passes before, `run` does the arithmetic.
+    ///
+    /// # Errors
+    /// Those of `run`.
+    pub fn parameters<B: CodecBackend>(
+        &self,
+        features: Tensor<B, 4>,
+        seen: Option<&Tensor<B, 4>>,
+        run: impl Fn(&L, Tensor<B, 4>) -> Result<Tensor<B, 4>, Error>,
+    ) -> Result<PassParameters<B>, Error> {
         let h = match self.entry.as_ref().zip(seen) {
-            Some((entry, seen)) => {
-                B::concat_channels(entry.forward(seen.clone(), precision)?, features)
-            }
+            Some((entry, seen)) => B::concat_channels(run(entry, seen.clone())?, features),
             None => features,
         };
-        let h = self.spatial.forward(h, precision)?;
-        let h = self.hidden.forward(h, precision)?;
+        let h = run(&self.hidden, run(&self.spatial, h)?)?;
         let (for_mean, for_scale) = match self.neighbours.as_ref().zip(seen) {
-            Some((neighbours, seen)) => {
-                let signed = neighbours.signed.forward(seen.clone(), precision)?;
-                let magnitude = neighbours
-                    .magnitude
-                    .forward(seen.clone().abs(), precision)?;
-                (
-                    B::concat_channels(h.clone(), signed),
-                    B::concat_channels(h, magnitude),
-                )
-            }
+            Some(([signed, magnitude], seen)) => (
+                B::concat_channels(h.clone(), run(signed, seen.clone())?),
+                B::concat_channels(h, run(magnitude, seen.clone().abs())?),
+            ),
             None => (h.clone(), h),
         };
         Ok(PassParameters {
-            mean: self.mean.forward(for_mean, precision)?,
-            scale: self.scale.forward(for_scale, precision)?,
+            mean: run(&self.mean, for_mean)?,
+            scale: run(&self.scale, for_scale)?,
         })
     }
 }

@@ -49,6 +49,12 @@ pub enum Error {
         /// The state found.
         found: u64,
     },
+    /// The same of a string of CompressAI.
+    #[error("final coder state {found:#x} (expected 0x80000000): damaged string or wrong tables")]
+    CompressAiState {
+        /// The state found.
+        found: u64,
+    },
     /// Bytes are left after the last symbol.
     #[error("{bytes} bytes left after the last symbol")]
     TrailingData {
@@ -209,6 +215,7 @@ impl Error {
             | Self::InvalidLanes { .. }
             | Self::InvalidState { .. }
             | Self::FinalState { .. }
+            | Self::CompressAiState { .. }
             | Self::TrailingData { .. }
             | Self::InvalidEscape
             | Self::InvalidAdaptation { .. }

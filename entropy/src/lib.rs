@@ -13,6 +13,9 @@
 //! | vector-quantizer indexes, statistics known when the model is made | [`static_table`] (from counts) |
 //! | vector-quantizer indexes, statistics unknown | [`encode_adaptive`], [`decode_adaptive`] |
 //!
+//! [`encode_compressai`] and [`decode_compressai`] exchange strings with CompressAI, [`compressai_cdf`] rounds tables as it
+//! does.
+//!
 //! Any `i32` can be coded with any table: values outside a table's support take its escape, at a price
 //! ([`TableSet::bits`]). [`Encoder`] collects segments that may use different tables; [`Decoder`] returns them one by one
 //! in the same order, so a network can run between two segments.
@@ -75,6 +78,7 @@
 mod adaptive;
 mod bytes;
 mod categorical;
+mod compressai;
 mod decoder;
 mod encoder;
 mod error;
@@ -88,6 +92,9 @@ mod table;
 
 pub use adaptive::{MAX_ALPHABET, decode_adaptive, encode_adaptive};
 pub use categorical::static_table;
+pub use compressai::{
+    compressai_cdf, compressai_gaussian_tables, decode_compressai, encode_compressai,
+};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind, Result};

@@ -164,10 +164,9 @@ pub fn encode_compressai<I: Copy + Into<usize>>(
             words.push(state as u32);
             state >>= 32;
         }
-        state = if width == 0 {
-            state << DIGIT | start
-        } else {
-            ((state / width) << 16) + state % width + start
+        state = match state.checked_div(width) {
+            None => state << DIGIT | start,
+            Some(quotient) => (quotient << 16) + state % width + start,
         };
     }
     words.push((state >> 32) as u32);

@@ -1,6 +1,7 @@
 //! Integer-exact convolution: the layers whose outputs select probability tables.
 //!
-//! Weights are integers in `-127..=127`, activations integers in a small range, both held in `f32`, and for every output
+//! Weights are integers in `-127..=127` (in `-2047..=2047` where they must be finer), activations integers in a small range,
+//! both held in `f32`, and for every output
 //! channel `sum |w| * max |x| + |bias| + 2^(s-1) < 2^24`. Each partial sum is then exact in any order, so every backend,
 //! thread count and tiling gives the same integers (`docs/portability.md`). Requantization is by powers of two:
 //! `clamp(floor(acc * 2^-s + 0.5), lo, hi)`.
@@ -19,8 +20,10 @@ use crate::backend::{Activation, CodecBackend};
 
 /// Binary digits after the point of activations and symbols: an integer `v` stands for `v / 16`.
 pub const FRACTION_BITS: i32 = 4;
-/// Largest magnitude of an integer weight.
-const WEIGHT_MAX: f32 = 127.0;
+/// Largest magnitude of an integer weight of eight bits.
+pub const WEIGHT_MAX: i32 = 127;
+/// Largest magnitude of an integer weight of twelve bits: exact in TF32, as are all integers up to 2048.
+pub const FINE_WEIGHT_MAX: i32 = 2_047;
 /// Sums at or above this magnitude are no longer exact in `f32`.
 const EXACT_LIMIT: f64 = 16_777_216.0;
 /// Bounds on the binary digits after the point of a channel's weights.
@@ -85,6 +88,9 @@ pub struct QuantConvConfig {
     /// Each channel by itself: input and output channels are the same.
     #[config(default = false)]
     pub depthwise: bool,
+    /// Largest magnitude of an integer weight, at most [`FINE_WEIGHT_MAX`].
+    #[config(default = 127)]
+    pub weight_max: i32,
     /// Factor on the He-normal initialization.
     #[config(default = "1.0")]
     pub init_gain: f64,
@@ -111,6 +117,7 @@ impl QuantConvConfig {
             fraction: self.fraction,
             gain_log2: self.gain_log2,
             depthwise: self.depthwise,
+            weight_max: self.weight_max.min(FINE_WEIGHT_MAX),
         }
     }
 }
@@ -127,6 +134,7 @@ pub struct QuantConv<B: Backend> {
     fraction: i32,
     gain_log2: i32,
     depthwise: bool,
+    weight_max: i32,
 }
 
 impl<B: Backend> QuantConv<B> {
@@ -158,6 +166,7 @@ impl<B: Backend> QuantConv<B> {
             [output, input, kernel],
             self.range(),
             self.depthwise,
+            self.weight_max as f32,
         )
     }
 }
@@ -264,7 +273,7 @@ pub struct IntConvParams {
     /// Each channel by itself.
     pub depthwise: bool,
     /// Integer kernel, `[out, in, k, k]`.
-    pub weight: Vec<i8>,
+    pub weight: Vec<i16>,
     /// Integer bias in units of the accumulator, `[out]`.
     pub bias: Vec<i32>,
     /// Binary digits after the point of each output channel's weights, `[out]`.
@@ -324,6 +333,10 @@ impl IntConvParams {
             || self.weight.len() != fan * output
             || kernel % 2 == 0
             || self.range.lo > self.range.hi
+            || self
+                .weight
+                .iter()
+                .any(|w| i32::from(*w).abs() > FINE_WEIGHT_MAX)
         {
             return Err(Error::Malformed(format!(
                 "integer layer {:?} has inconsistent sizes",
@@ -339,6 +352,7 @@ impl IntConvParams {
             let sum: f64 = row.iter().map(|&w| f64::from(w).abs()).sum();
             let shift = self.shift(fraction);
             if !WEIGHT_FRACTION.contains(&i32::from(fraction))
+                || shift < 0
                 || !is_exact(sum, f64::from(bias), shift, input_max)
             {
                 return Err(Error::Malformed(format!(
@@ -426,6 +440,7 @@ fn quantize(
     shape: [usize; 3],
     range: IntRange,
     depthwise: bool,
+    weight_max: f32,
 ) -> Result<IntConvParams, Error> {
     let [output, input, kernel] = shape;
     let fan = input * kernel * kernel;
@@ -447,10 +462,10 @@ fn quantize(
         let mut fraction = if largest == 0.0 {
             *WEIGHT_FRACTION.end()
         } else {
-            ((WEIGHT_MAX / largest).log2().floor() as i32).min(*WEIGHT_FRACTION.end())
+            ((weight_max / largest).log2().floor() as i32).min(*WEIGHT_FRACTION.end())
         };
         loop {
-            if fraction < *WEIGHT_FRACTION.start() {
+            if fraction < *WEIGHT_FRACTION.start() || fraction + FRACTION_BITS < range.fraction {
                 return Err(Error::BadParameter(format!(
                     "output channel {channel} of layer {shape:?} cannot be held in integers"
                 )));
@@ -469,7 +484,7 @@ fn quantize(
             ) {
                 params.weight.extend(
                     row.iter()
-                        .map(|w| (w * scale + 0.5).floor().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8),
+                        .map(|w| (w * scale + 0.5).floor().clamp(-weight_max, weight_max) as i16),
                 );
                 params.bias.push(int_bias as i32);
                 params.weight_fraction.push(fraction as u8);
@@ -538,6 +553,7 @@ mod tests {
             [1, 2000, 1],
             IntRange::HIDDEN,
             false,
+            WEIGHT_MAX as f32,
         )
         .expect("quantize");
         quantized

@@ -7,6 +7,6 @@ mod integer;
 pub use conv::{Conv, ConvConfig};
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use integer::{
-    FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv, QuantConvConfig,
-    RelaxedConv,
+    FINE_WEIGHT_MAX, FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv,
+    QuantConvConfig, RelaxedConv, WEIGHT_MAX,
 };

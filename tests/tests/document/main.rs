@@ -24,7 +24,7 @@ struct Planes<T> {
 }
 
 /// The 768 channels of the 1/16 grid from four passes of 192, "Which latent is where".
-fn fold(passes: &[Planes<i64>]) -> Planes<f64> {
+fn fold(passes: &[Planes<i64>], digits: u32) -> Planes<f64> {
     let (width, height) = (passes[0].width, passes[0].height);
     let mut channels = vec![Vec::new(); 768];
     for (p, pass) in passes.iter().enumerate() {
@@ -36,7 +36,10 @@ fn fold(passes: &[Planes<i64>]) -> Planes<f64> {
                 12 + 189 * ([0, 3, 1, 2][p] ^ ((j + 3) % 4)) + j
             };
             assert!(channels[folded].is_empty(), "every latent has one place");
-            channels[folded] = values.iter().map(|&v| v as f64 / 16.0).collect();
+            channels[folded] = values
+                .iter()
+                .map(|&v| v as f64 / f64::from(1 << digits))
+                .collect();
         }
     }
     Planes {
@@ -55,7 +58,8 @@ fn decode(bytes: &[u8], weights: &Weights) -> Picture {
     let payload = container.tiles().next().expect("a tile");
     let size = (info.width as usize, info.height as usize);
     let quality = i64::from(header.quality);
-    let latents = fold(&passes::decode(payload, size, quality, weights));
+    let passes = passes::decode(payload, size, quality, weights);
+    let latents = fold(&passes, weights.digits());
     let samples = pixels::reconstruct(latents, size, quality as f64 / 10_000.0, weights);
     Picture::new(info.width, info.height, Color::Rgb, samples).expect("sizes fit")
 }

@@ -10,7 +10,6 @@ use crate::weights::{Layer, Weights};
 type Range = (i64, i64, i64);
 const HIDDEN: Range = (0, 255, 4);
 const SIGNED: Range = (-127, 127, 4);
-const MEAN: Range = (-8191, 8191, 4);
 const SCALE: Range = (0, 63, 0);
 
 /// A convolution with zeros outside, its bias included.
@@ -113,12 +112,13 @@ pub fn quality_plane(quality: i64) -> i64 {
     (128 * quality + 5000) / 10000 - 64
 }
 
-fn context(v: i64) -> i64 {
-    let sum = 24 * v.clamp(-64, 64) + 7 * v.clamp(-320, 320) + v.clamp(-4352, 4352);
-    ((sum + 32) >> 6).clamp(-127, 127)
+fn context(v: i64, d: u32) -> i64 {
+    let within = |limit: i64| v.clamp(-(limit << d), limit << d);
+    let sum = 24 * within(4) + 7 * within(20) + within(272);
+    ((sum + (1 << (d + 1))) >> (d + 2)).clamp(-127, 127)
 }
 
-/// Values of the latents of all passes, in sixteenths.
+/// Values of the latents of all passes, with D binary digits after the point.
 pub fn decode(
     payload: &[u8],
     size: (usize, usize),
@@ -177,15 +177,17 @@ pub fn decode(
             let magnitude = depthwise(weights, &name("magnitude"), HIDDEN, &sizes);
             for_scale.channels.extend(magnitude.channels);
         }
-        let mut values = layer(weights, &name("mean"), MEAN, &for_mean);
+        let d = weights.digits();
+        let limit = 8191 << (d - 4);
+        let mut values = layer(weights, &name("mean"), (-limit, limit, d as _), &for_mean);
         let scales = layer(weights, &name("scale"), SCALE, &for_scale);
         for (values, scales) in values.channels.iter_mut().zip(&scales.channels) {
             for (value, &scale) in values.iter_mut().zip(scales) {
                 let symbol = stream.symbol(&weights.latent[scale as usize]);
-                *value = (16 * symbol + *value).clamp(-(1 << 23), 1 << 23);
+                *value = ((symbol << d) + *value).clamp(-(1 << 23), 1 << 23);
             }
             seen.channels
-                .push(values.iter().map(|&v| context(v)).collect());
+                .push(values.iter().map(|&v| context(v, d)).collect());
         }
         passes.push(values);
     }

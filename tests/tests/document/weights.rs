@@ -56,6 +56,14 @@ impl Weights {
         }
     }
 
+    /// Binary digits of means.
+    pub fn digits(&self) -> u32 {
+        match self.config.get("fine_means") {
+            Some(Value::Bool(true)) => 8,
+            _ => 4,
+        }
+    }
+
     pub fn real_config(&self, name: &str) -> f64 {
         self.config[name].as_f64().expect("a number")
     }
@@ -102,7 +110,14 @@ impl Weights {
 
     pub fn integer_layer(&self, name: &str) -> Layer<i64> {
         let (dtype, _, weight) = self.tensor(&format!("{name}.weight"));
-        assert_eq!(dtype, Dtype::I8);
+        let weight: Vec<i64> = match dtype {
+            Dtype::I8 => weight.iter().map(|&b| i64::from(b as i8)).collect(),
+            Dtype::I16 => weight
+                .chunks_exact(2)
+                .map(|b| i16::from_le_bytes(b.try_into().expect("2 bytes")).into())
+                .collect(),
+            other => panic!("{name}: {other:?}"),
+        };
         let (dtype, _, bias) = self.tensor(&format!("{name}.bias"));
         assert_eq!(dtype, Dtype::I32);
         let (dtype, _, fraction) = self.tensor(&format!("{name}.fraction"));
@@ -110,7 +125,7 @@ impl Weights {
         let number = |b: &[u8]| i32::from_le_bytes(b.try_into().expect("4 bytes"));
         Layer {
             shape: self.shape(name),
-            weight: weight.iter().map(|&b| i64::from(b as i8)).collect(),
+            weight,
             bias: bias.chunks_exact(4).map(|b| number(b).into()).collect(),
             fraction: fraction.iter().map(|&b| b.into()).collect(),
         }

@@ -148,12 +148,13 @@ impl<B: CodecBackend> Coder<B> {
         grid: Grid,
         mut code: impl FnMut(usize, &PassIntegers) -> Result<Vec<i32>, Error>,
     ) -> Result<Vec<PassLatents>, Error> {
+        let digits = self.weights.config().mean_fraction();
         let mut seen: Option<Tensor<B, 4>> = None;
         let mut decoded = Vec::with_capacity(PASSES);
         for (index, pass) in self.passes.iter().enumerate() {
             let integers = self.parameters(pass, features, seen.as_ref())?;
             let symbols = code(index, &integers)?;
-            let mut latents = reconstruct(&symbols, &integers.means);
+            let mut latents = reconstruct(&symbols, &integers.means, digits);
             if index + 1 < PASSES {
                 let context = std::mem::take(&mut latents.context);
                 let context = self.tensor(context, [1, PASS_LATENTS, grid.height, grid.width]);

@@ -16,7 +16,7 @@ use super::config::{HYPER_MAX, LATENTS};
 use super::layout::pass_latents;
 use super::model::wavelet_forward;
 use super::quality::lambda;
-use super::symbols::{ERROR_BITS, PassLatents, descended, nearest, optimized};
+use super::symbols::{ERROR_BITS, PassLatents, descended, nearest, optimized_residual, residual};
 use crate::coder::{EncodedTile, Quality, RgbTile, Stages, TileOptions};
 
 /// Effort from which quantization is rate-distortion optimized.
@@ -80,6 +80,7 @@ impl<B: CodecBackend> Coder<B> {
             )
             .map_err(coding)?;
         let tables: &TableSet = self.weights.latent_tables();
+        let digits = self.weights.config().mean_fraction();
         let latents = self.run_passes(features, grid, |pass, integers| {
             let mut symbols = Vec::with_capacity(integers.means.len());
             for (position, latent) in pass_latents(pass).into_iter().enumerate() {
@@ -90,15 +91,18 @@ impl<B: CodecBackend> Coder<B> {
                 let scales = integers.scales.get(plane(position)).unwrap_or_default();
                 let all = y.iter().zip(means).zip(scales);
                 match choice {
-                    Choice::Optimized => symbols
-                        .extend(all.map(|((&y, &m), &s)| optimized(y, m, s, ERROR_BITS, tables))),
-                    Choice::Nearest => symbols.extend(all.map(|((&y, &m), _)| nearest(y, m))),
+                    Choice::Optimized => symbols.extend(all.map(|((&y, &m), &s)| {
+                        optimized_residual(residual(y, m, digits), s, ERROR_BITS, tables)
+                    })),
+                    Choice::Nearest => {
+                        symbols.extend(all.map(|((&y, &m), _)| nearest(y, m, digits)))
+                    }
                     Choice::Descended { slopes, round } => {
                         let slopes = slopes.get(plane(latent)).unwrap_or_default();
                         symbols.extend(all.zip(slopes).enumerate().map(
                             |(i, (((&y, &m), &s), &slope))| {
                                 let place = (latent * area + i, round);
-                                descended(nearest(y, m), s, slope, place, tables)
+                                descended(nearest(y, m, digits), s, slope, place, tables)
                             },
                         ));
                     }

@@ -10,15 +10,15 @@ use burn::tensor::backend::Backend;
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
 use codec_core::layers::{
-    Conv, ConvConfig, FRACTION_BITS, FactorizedPrior, FactorizedPriorConfig, IntRange, Precision,
-    QuantConv, QuantConvConfig,
+    Conv, ConvConfig, FINE_WEIGHT_MAX, FRACTION_BITS, FactorizedPrior, FactorizedPriorConfig,
+    IntRange, Precision, QuantConv, QuantConvConfig, WEIGHT_MAX,
 };
 
 use super::config::{LATENTS, PASS_LATENTS, PASSES, WpmrConfig};
 use super::transform::{compand, with_plane};
 
 /// Largest magnitude of a mean, in sixteenths of a symbol.
-pub const MEAN_MAX: i32 = 8_191;
+const MEAN_MAX: i32 = 8_191;
 /// Largest scale index.
 pub const SCALE_MAX: i32 = 63;
 /// Parameters of the scale layers are stored over two to this power.
@@ -102,6 +102,17 @@ pub const SIGNED: IntRange = IntRange {
     fraction: FRACTION_BITS,
 };
 
+/// Range of the means of a model.
+pub fn mean_range(config: &WpmrConfig) -> IntRange {
+    let fraction = config.mean_fraction();
+    let limit = MEAN_MAX << (fraction - 4);
+    IntRange {
+        lo: -limit,
+        hi: limit,
+        fraction: fraction as i32,
+    }
+}
+
 /// All parts of the entropy model.
 #[derive(Module, Debug)]
 pub struct EntropyModel<B: Backend> {
@@ -151,9 +162,14 @@ impl<B: Backend> EntropyModel<B> {
                         spatial: QuantConvConfig::new([entry + f, c], 3).init(device),
                         hidden: QuantConvConfig::new([c, c], 1).init(device),
                         mean: QuantConvConfig::new([c + seen, PASS_LATENTS], 1)
-                            .with_lo(-MEAN_MAX)
-                            .with_hi(MEAN_MAX)
-                            .with_fraction(FRACTION_BITS)
+                            .with_weight_max(if config.fine_means {
+                                FINE_WEIGHT_MAX
+                            } else {
+                                WEIGHT_MAX
+                            })
+                            .with_lo(mean_range(config).lo)
+                            .with_hi(mean_range(config).hi)
+                            .with_fraction(mean_range(config).fraction)
                             .with_init_gain(0.1)
                             .init(device),
                         scale: QuantConvConfig::new([c + seen, PASS_LATENTS], 1)

@@ -3,7 +3,7 @@
 use codec_core::layers::IntRange;
 
 use super::config::{BANDS, LATENTS, PASS_LATENTS, PASSES, WpmrConfig};
-use super::entropy::{MEAN_MAX, SCALE_MAX, SIGNED};
+use super::entropy::{SCALE_MAX, SIGNED, mean_range};
 
 /// A float layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct IntLayer {
     pub shape: [usize; 3],
     /// Each channel by itself.
     pub depthwise: bool,
+    /// Weights of twelve bits, stored in 16.
+    pub fine: bool,
     /// Range and resolution of the output.
     pub range: IntRange,
 }
@@ -106,6 +108,7 @@ pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
         name,
         shape: [output, input, kernel],
         depthwise: false,
+        fine: false,
         range,
     };
     let (z, f, e, c) = (
@@ -114,11 +117,7 @@ pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
         config.entry_width,
         config.context_width,
     );
-    let mean = IntRange {
-        lo: -MEAN_MAX,
-        hi: MEAN_MAX,
-        fraction: IntRange::HIDDEN.fraction,
-    };
+    let mean = mean_range(config);
     let scale = IntRange {
         lo: 0,
         hi: SCALE_MAX,
@@ -156,7 +155,10 @@ pub fn integer_layers(config: &WpmrConfig) -> Vec<IntLayer> {
         layers.push(layer(name("spatial"), entry + f, c, 3, IntRange::HIDDEN));
         layers.push(layer(name("hidden"), c, c, 1, IntRange::HIDDEN));
         let seen = pass * PASS_LATENTS;
-        layers.push(layer(name("mean"), c + seen, PASS_LATENTS, 1, mean));
+        layers.push(IntLayer {
+            fine: config.fine_means,
+            ..layer(name("mean"), c + seen, PASS_LATENTS, 1, mean)
+        });
         layers.push(layer(name("scale"), c + seen, PASS_LATENTS, 1, scale));
         if pass > 0 {
             let depthwise = |part, range| IntLayer {

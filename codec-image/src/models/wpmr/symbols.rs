@@ -1,12 +1,15 @@
 //! Latents to symbols and back, in integers.
+//!
+//! Means and decoded latents are integers of `digits` binary digits after the point: 4 or 8, see
+//! [`super::WpmrConfig::mean_fraction`].
 
 use codec_entropy::TableSet;
 
-use super::transform::compand_sixteenths;
+use super::transform::compand_integer;
 
 /// Largest magnitude of a symbol that an encoder writes.
 const SYMBOL_MAX: f32 = 32_767.0;
-/// Largest magnitude of a decoded latent in sixteenths: exact in `f32`, whatever a stream says.
+/// Largest magnitude of a decoded latent's integer: exact in `f32`, whatever a stream says.
 const LATENT_MAX: i32 = 1 << 23;
 
 /// What a unit of squared error in a latent counts against bits when symbols are chosen.
@@ -16,29 +19,29 @@ const LATENT_MAX: i32 = 1 << 23;
 /// later ones; 3.5 times as much was best on the validation pictures, and flat around it (3 to 4).
 pub const ERROR_BITS: f32 = 3.5 * 0.7225 * 26.0 / 3.0;
 
-/// A quantized latent: `16 symbol + mean`, in sixteenths.
-pub fn latent(symbol: i32, mean: i32) -> i32 {
+/// A quantized latent: `2^digits symbol + mean`.
+pub fn latent(symbol: i32, mean: i32, digits: u32) -> i32 {
     symbol
-        .saturating_mul(16)
+        .saturating_mul(1 << digits)
         .saturating_add(mean)
         .clamp(-LATENT_MAX, LATENT_MAX)
 }
 
-/// Nearest symbol of a latent whose mean is `mean` sixteenths.
-pub fn nearest(latent: f32, mean: i32) -> i32 {
-    round(latent - mean as f32 / 16.0)
+/// Nearest symbol of a latent.
+pub fn nearest(latent: f32, mean: i32, digits: u32) -> i32 {
+    round(residual(latent, mean, digits))
+}
+
+/// A latent less its mean.
+pub fn residual(latent: f32, mean: i32, digits: u32) -> f32 {
+    latent - mean as f32 / (1u32 << digits) as f32
 }
 
 fn round(v: f32) -> i32 {
     (v + 0.5).floor().clamp(-SYMBOL_MAX, SYMBOL_MAX) as i32
 }
 
-/// The nearest symbol or the one next to it towards zero, whichever costs less in bits plus error.
-pub fn optimized(latent: f32, mean: i32, scale: u8, error_bits: f32, tables: &TableSet) -> i32 {
-    optimized_residual(latent - mean as f32 / 16.0, scale, error_bits, tables)
-}
-
-/// [`optimized`] for a latent less its mean.
+/// The nearest symbol of a latent less its mean or the one next to it towards zero, whichever costs less in bits plus error.
 pub fn optimized_residual(v: f32, scale: u8, error_bits: f32, tables: &TableSet) -> i32 {
     let symbol = round(v);
     if symbol == 0 {
@@ -104,11 +107,17 @@ pub struct PassLatents {
 }
 
 /// Joins symbols and means.
-pub fn reconstruct(symbols: &[i32], means: &[i32]) -> PassLatents {
-    let latents = || symbols.iter().zip(means).map(|(&s, &m)| latent(s, m));
+pub fn reconstruct(symbols: &[i32], means: &[i32], digits: u32) -> PassLatents {
+    let latents = || {
+        let pairs = symbols.iter().zip(means);
+        pairs.map(|(&s, &m)| latent(s, m, digits))
+    };
+    let unit = (1u32 << digits) as f32;
     PassLatents {
-        context: latents().map(|v| compand_sixteenths(v) as f32).collect(),
-        values: latents().map(|v| v as f32 / 16.0).collect(),
+        context: latents()
+            .map(|v| compand_integer(v, digits) as f32)
+            .collect(),
+        values: latents().map(|v| v as f32 / unit).collect(),
     }
 }
 
@@ -119,8 +128,8 @@ mod tests {
     #[test]
     fn hostile_symbols_saturate() {
         for symbol in [i32::MIN, i32::MAX, 0, 1] {
-            for mean in [-8191, 0, 8191] {
-                assert!(latent(symbol, mean).abs() <= LATENT_MAX);
+            for (mean, digits) in [(-8191, 4), (0, 4), (8191, 4), (131_056, 8)] {
+                assert!(latent(symbol, mean, digits).abs() <= LATENT_MAX);
             }
         }
     }
@@ -145,7 +154,11 @@ mod tests {
         for i in -400..400 {
             let y = i as f32 / 37.0;
             for scale in [0u8, 10, 20, 40] {
-                let (a, b) = (nearest(y, 3), optimized(y, 3, scale, ERROR_BITS, &tables));
+                let v = residual(y, 3, 4);
+                let (a, b) = (
+                    nearest(y, 3, 4),
+                    optimized_residual(v, scale, ERROR_BITS, &tables),
+                );
                 assert!(b.abs() <= a.abs() && (a - b).abs() <= 1);
             }
         }

@@ -32,10 +32,12 @@ pub fn compand<B: CodecBackend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     )
 }
 
-/// [`compand`] on integers: sixteenths to sixteenths, `-127..=127`.
-pub fn compand_sixteenths(v: i32) -> i32 {
-    let p = 24 * v.clamp(-64, 64) + 7 * v.clamp(-320, 320) + v.clamp(-4352, 4352);
-    ((p + 32) >> 6).clamp(-127, 127)
+/// [`compand`] on integers of `digits` (4 or more) binary digits after the point: sixteenths, `-127..=127`.
+pub fn compand_integer(v: i32, digits: u32) -> i32 {
+    let within = |limit: i32| v.clamp(-(limit << digits), limit << digits);
+    let p = 24 * within(4) + 7 * within(20) + within(272);
+    let shift = 2 + digits;
+    ((p + (1 << (shift - 1))) >> shift).clamp(-127, 127)
 }
 
 /// Coefficients at 1/8 to latents at 1/16: one wavelet level more for the lowest band, 2x2 blocks for the others.
@@ -355,9 +357,16 @@ mod tests {
     #[test]
     fn integer_companding_is_the_rounded_float_one() {
         let device = Default::default();
-        let values: Vec<i32> = (-5000..5000).collect();
-        let x: Vec<f32> = values.iter().map(|&v| v as f32 / 16.0).collect();
-        let x = Tensor::<Flex, 4>::from_data(TensorData::new(x, [1, 1, 100, 100]), &device);
+        for digits in [4, 8] {
+            check_companding(digits, &device);
+        }
+    }
+
+    fn check_companding(digits: u32, device: &burn::backend::flex::FlexDevice) {
+        let values: Vec<i32> = (-5000..5000).map(|v| v << (digits - 4) | (v & 7)).collect();
+        let unit = (1 << digits) as f32;
+        let x: Vec<f32> = values.iter().map(|&v| v as f32 / unit).collect();
+        let x = Tensor::<Flex, 4>::from_data(TensorData::new(x, [1, 1, 100, 100]), device);
         let y: Vec<f32> = (compand(x)
             .mul_scalar(16.0)
             .add_scalar(0.5)
@@ -367,7 +376,7 @@ mod tests {
         .into_vec()
         .expect("floats");
         for (v, y) in values.iter().zip(y) {
-            assert_eq!(compand_sixteenths(*v) as f32, y, "at {v}");
+            assert_eq!(compand_integer(*v, digits) as f32, y, "at {v}");
         }
     }
 

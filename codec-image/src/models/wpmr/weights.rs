@@ -117,10 +117,17 @@ impl Weights {
             let params = IntConvParams {
                 shape: layer.shape,
                 depthwise: layer.depthwise,
-                weight: read_bytes(&part("weight")?, Dtype::I8)?
-                    .iter()
-                    .map(|&b| i8::from_le_bytes([b]))
-                    .collect(),
+                weight: if layer.fine {
+                    read_bytes(&part("weight")?, Dtype::I16)?
+                        .chunks_exact(2)
+                        .filter_map(|c| c.try_into().ok().map(i16::from_le_bytes))
+                        .collect()
+                } else {
+                    read_bytes(&part("weight")?, Dtype::I8)?
+                        .iter()
+                        .map(|&b| i16::from(i8::from_le_bytes([b])))
+                        .collect()
+                },
                 bias: read_bytes(&part("bias")?, Dtype::I32)?
                     .chunks_exact(4)
                     .filter_map(|c| c.try_into().ok().map(i32::from_le_bytes))
@@ -198,11 +205,16 @@ impl Weights {
                 .get(&layer.name)
                 .ok_or_else(|| missing(&layer.name))?;
             let [output, input, kernel] = layer.shape;
-            let weight = params.weight.iter().map(|w| w.to_le_bytes()[0]).collect();
+            let weights = params.weight.iter();
+            let (dtype, weight): (_, Vec<u8>) = if layer.fine {
+                (Dtype::I16, weights.flat_map(|w| w.to_le_bytes()).collect())
+            } else {
+                (Dtype::I8, weights.map(|w| w.to_le_bytes()[0]).collect())
+            };
             let bias = params.bias.iter().flat_map(|b| b.to_le_bytes()).collect();
             tensors.push((
                 format!("{}.weight", layer.name),
-                Dtype::I8,
+                dtype,
                 vec![output, input, kernel, kernel],
                 weight,
             ));
@@ -313,6 +325,7 @@ fn read_config(text: &str) -> Result<WpmrConfig, Error> {
     for later in ["analysis_refine_blocks", "synthesis_refine_blocks"] {
         config.entry(later).or_insert(0.into());
     }
+    config.entry("fine_means").or_insert(false.into());
     serde_json::from_value(config.into()).map_err(malformed)
 }
 

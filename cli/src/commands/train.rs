@@ -45,7 +45,7 @@ pub struct TrainArgs {
     /// Change an entry of the recipe, for instance optim.lr=1e-4; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Training data, instead of the recipe's: a folder, shard, manifest or pattern
+    /// Data instead of the recipe's: a folder, shard, manifest or pattern; a share is held out
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Seed, instead of the recipe's
@@ -95,11 +95,13 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read recipe {}", path.display()))?;
     let mut recipe = Recipe::parse(&text).map_err(as_usage)?;
-    for assignment in &args.set {
-        recipe = recipe.set(assignment).map_err(as_usage)?;
-    }
     if let Some(data) = &args.data {
         recipe.data.train = data.clone().into();
+        // The recipe's own need not be there, and would say little about other data: a share of these is held out.
+        recipe.data.validation = None;
+    }
+    for assignment in &args.set {
+        recipe = recipe.set(assignment).map_err(as_usage)?;
     }
     recipe.seed = args.seed.unwrap_or(recipe.seed);
     recipe = recipe.freeze(&args.freeze).map_err(as_usage)?;

@@ -45,7 +45,7 @@ pub struct TrainArgs {
     /// Change an entry of the recipe, for instance optim.lr=1e-4; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Data instead of the recipe's: a folder, shard, manifest or pattern; a share is held out
+    /// Data instead of the recipe's: folder, shard, manifest or pattern; holds some out
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Seed, instead of the recipe's

@@ -77,7 +77,7 @@ pub struct PassNetwork<B: Backend> {
     pub spatial: QuantConv<B>,
     /// 1x1 layer.
     pub hidden: QuantConv<B>,
-    /// Means, in sixteenths of a symbol, from the hidden layer and the neighbours.
+    /// Means ([`mean_range`]), from the hidden layer and the neighbours.
     pub mean: QuantConv<B>,
     /// Scale indexes, from the hidden layer and the neighbours' magnitudes.
     pub scale: QuantConv<B>,
@@ -222,7 +222,7 @@ impl<B: CodecBackend> HyperSynthesis<B> {
 
 /// Distribution of the latents of one pass.
 pub struct PassParameters<B: Backend> {
-    /// Means, `[n, 192, h, w]`: in symbols, or in sixteenths of one from layers that run in integers.
+    /// Means, `[n, 192, h, w]`: in symbols, or as integers ([`mean_range`]) from layers that run in them.
     pub mean: Tensor<B, 4>,
     /// Scale indexes in `0..=63`, `[n, 192, h, w]`.
     pub scale: Tensor<B, 4>,

@@ -6,6 +6,7 @@ pub mod error;
 pub mod layers;
 pub mod limits;
 pub mod noise;
+pub mod weights;
 
 pub mod backend;
 pub mod kernels;

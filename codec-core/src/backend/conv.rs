@@ -55,6 +55,48 @@ pub trait ConvOps: Backend {
     ) -> Tensor<Self, 4> {
         plain::depthwise_conv2d_same(x, weight, bias, activation)
     }
+
+    /// `activation(conv(x) + bias)` at every `stride`-th position, zeros outside.
+    ///
+    /// # Shapes
+    /// - x: `[N, Ci, H, W]`
+    /// - weight: `[Co, Ci, k, k]`
+    /// - bias: `[Co]`
+    /// - output: `[N, Co, ceil(H / stride), ceil(W / stride)]`; output `o` sees inputs `stride * o - before ..` of each axis
+    ///
+    /// # Panics
+    /// If the shapes disagree or the kernel is not square.
+    fn conv2d_strided(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        bias: Tensor<Self, 1>,
+        stride: usize,
+        before: usize,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        plain::conv2d_strided(x, weight, bias, stride, before, activation)
+    }
+
+    /// `activation(transposed conv(x) + bias)` that multiplies the size by `stride`: PyTorch's with padding `k / 2` and output
+    /// padding `stride - 1`, odd kernels.
+    ///
+    /// # Shapes
+    /// - x: `[N, Ci, H, W]`
+    /// - weight: `[Ci, Co, k, k]`
+    /// - bias: `[Co]`
+    /// - output: `[N, Co, stride * H, stride * W]`
+    ///
+    /// # Panics
+    /// If the shapes disagree or the kernel is even or not square.
+    fn conv2d_transposed(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        bias: Tensor<Self, 1>,
+        stride: usize,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        plain::conv2d_transposed(x, weight, bias, stride, activation)
+    }
 }
 
 plain_on_gpu!(ConvOps);

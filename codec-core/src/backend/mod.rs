@@ -7,6 +7,7 @@
 
 mod conv;
 mod flex;
+mod network;
 pub mod plain;
 mod plane;
 pub mod rate;
@@ -25,6 +26,7 @@ use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
 pub use conv::ConvOps;
+pub use network::NetworkOps;
 pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
 pub use requant::RequantOps;
@@ -62,7 +64,15 @@ pub(crate) use plain_on_gpu;
 
 /// A backend that has everything our networks use.
 pub trait CodecBackend:
-    Backend + ConvOps + RequantOps + WaveletOps + ShuffleOps + RateOps + PlaneOps + UpdateOps
+    Backend
+    + ConvOps
+    + NetworkOps
+    + RequantOps
+    + WaveletOps
+    + ShuffleOps
+    + RateOps
+    + PlaneOps
+    + UpdateOps
 {
 }
 

@@ -2,8 +2,8 @@
 
 use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::backend::Backend;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{conv_transpose2d as transposed, conv2d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Shape, Tensor};
 
 use super::Activation;
@@ -41,6 +41,44 @@ pub fn depthwise_conv2d_same<B: Backend>(
 ) -> Tensor<B, 4> {
     let options = same(&weight, weight.dims()[0]);
     activate(conv2d(x, weight, Some(bias), options), activation)
+}
+
+/// See [`super::ConvOps::conv2d_strided`].
+pub fn conv2d_strided<B: Backend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    stride: usize,
+    before: usize,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    let ([_, _, height, width], [_, _, kernel, _]) = (x.dims(), weight.dims());
+    // Zeros that the last output still sees; a kernel narrower than the stride may see less than there is.
+    let after = |side: usize| {
+        let seen = (side.div_ceil(stride) - 1) * stride + kernel;
+        seen.saturating_sub(side + before)
+    };
+    let x = x.pad(
+        (before, after(width), before, after(height)),
+        PadMode::Constant(0.0),
+    );
+    let options = ConvOptions::new([stride, stride], [0, 0], [1, 1], 1);
+    activate(conv2d(x, weight, Some(bias), options), activation)
+}
+
+/// See [`super::ConvOps::conv2d_transposed`].
+pub fn conv2d_transposed<B: Backend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    stride: usize,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    let before = weight.dims()[2] / 2;
+    let out = stride - 1;
+    let options =
+        ConvTransposeOptions::new([stride, stride], [before, before], [out, out], [1, 1], 1);
+    activate(transposed(x, weight, Some(bias), options), activation)
 }
 
 /// See [`super::RequantOps::conv2d_requant`].

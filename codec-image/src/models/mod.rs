@@ -1,3 +1,6 @@
 //! Image model families.
 
+pub mod family;
 pub mod wpmr;
+
+pub use family::{Family, Imported, Model};

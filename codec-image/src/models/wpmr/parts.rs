@@ -1,6 +1,5 @@
 //! The float networks of a weights file on a device.
 
-use burn::module::Param;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
@@ -57,10 +56,7 @@ impl<B: Backend> Parts<'_, B> {
 
     fn conv(&self, name: &str) -> Result<Conv<B>, Error> {
         let params = self.weights.float(name)?;
-        Ok(Conv {
-            weight: Param::from_tensor(self.kernel(params)),
-            bias: Param::from_tensor(self.bias(params)),
-        })
+        Ok(Conv::same(self.kernel(params), self.bias(params)))
     }
 
     fn linear(&self, name: &str) -> Result<Linear<B>, Error> {

@@ -1,0 +1,87 @@
+//! Self-attention over all positions of a plane, one head.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::conv::{Conv, ConvConfig};
+use super::norm::GroupNorm;
+use crate::backend::{Activation, CodecBackend};
+use crate::weights::Loader;
+
+/// Groups of the normalization.
+const GROUPS: usize = 32;
+/// Added to variances.
+const EPSILON: f64 = 1e-6;
+
+/// What a checkpoint calls the parts of [`SelfAttention`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionKeys {
+    /// Normalization.
+    pub norm: &'static str,
+    /// Queries, keys, values, output projection.
+    pub projections: [&'static str; 4],
+    /// Whether projections are linear layers `[c, c]` rather than 1x1 convolutions `[c, c, 1, 1]`.
+    pub linear: bool,
+}
+
+impl AttentionKeys {
+    /// Names in taming-transformers.
+    pub const TAMING: Self = Self {
+        norm: "norm",
+        projections: ["q", "k", "v", "proj_out"],
+        linear: false,
+    };
+    /// Names in diffusers.
+    pub const DIFFUSERS: Self = Self {
+        norm: "group_norm",
+        projections: ["to_q", "to_k", "to_v", "to_out.0"],
+        linear: true,
+    };
+}
+
+/// `x + out(softmax(q k^T / sqrt(c)) v)` of the normalized input.
+#[derive(Module, Debug)]
+pub struct SelfAttention<B: Backend> {
+    norm: GroupNorm<B>,
+    q: Conv<B>,
+    k: Conv<B>,
+    v: Conv<B>,
+    out: Conv<B>,
+}
+
+impl<B: CodecBackend> SelfAttention<B> {
+    /// The block of a checkpoint.
+    pub fn load(channels: usize, keys: AttentionKeys, loader: &Loader<'_, B>) -> Self {
+        let [q, k, v, out] = keys.projections.map(|name| {
+            let loader = loader.at(name);
+            if !keys.linear {
+                return ConvConfig::new([channels, channels], 1).load(&loader);
+            }
+            let weight = loader.tensor("weight", [channels, channels]);
+            let bias = loader.tensor("bias", [channels]);
+            Conv::same(weight.reshape([channels, channels, 1, 1]), bias)
+        });
+        Self {
+            norm: GroupNorm::load(channels, GROUPS, EPSILON, &loader.at(keys.norm)),
+            q,
+            k,
+            v,
+            out,
+        }
+    }
+
+    /// `[n, c, h, w]` to the same.
+    pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [n, c, h, w] = x.dims();
+        let normed = self.norm.forward(x.clone());
+        let project = |layer: &Conv<B>| {
+            let projected = layer.forward(normed.clone(), Activation::None);
+            projected.reshape([n, c, h * w]).swap_dims(1, 2)
+        };
+        let scale = 1.0 / (c as f64).sqrt();
+        let seen = B::attend(project(&self.q), project(&self.k), project(&self.v), scale);
+        let seen = seen.swap_dims(1, 2).reshape([n, c, h, w]);
+        x + self.out.forward(seen, Activation::None)
+    }
+}

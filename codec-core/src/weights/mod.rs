@@ -1,0 +1,12 @@
+//! Weights on the host: named tensors, files of them, and how networks are built from them.
+//!
+//! [`Tensors`] is what a checkpoint is read into, under its authors' key names. A [`Loader`] hands them to a network's
+//! constructor with the shape that it expects and keeps the account of what was mapped, missing, misshaped and unused.
+
+mod file;
+mod loader;
+mod tensors;
+
+pub use file::WeightsFile;
+pub use loader::{Loader, Misshaped, Report};
+pub use tensors::{HostTensor, Tensors, Values};

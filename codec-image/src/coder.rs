@@ -96,6 +96,8 @@ pub struct RgbTile<'a> {
 pub struct EncodedTile {
     /// The entropy-coded payload of an image-tile section.
     pub bytes: Vec<u8>,
+    /// Bits by the model's likelihoods of what was coded, from models whose tables are not their likelihoods.
+    pub estimate: Option<f64>,
     /// Where the time went.
     pub stages: Stages,
 }
@@ -119,9 +121,23 @@ pub struct TileOptions {
     pub effort: u8,
 }
 
+/// Whether a model knows qualities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rates {
+    /// Every quality from 0 to 100.
+    Variable,
+    /// The one that it was trained for; files store quality 0.
+    Fixed,
+}
+
 /// A model on a device, ready to code tiles. Object-safe, so that everything above the `codec` crate is free of
 /// backend generics.
 pub trait ImageCoder: Send {
+    /// Whether the model knows qualities.
+    fn rates(&self) -> Rates {
+        Rates::Variable
+    }
+
     /// Codes one tile.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod file;
 pub mod io;
 pub mod models;
 pub mod picture;
+pub mod planes;
 pub mod pretrained;
 
 pub use error::Error;

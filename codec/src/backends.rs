@@ -39,7 +39,9 @@ pub(crate) fn coder(weights: &Weights, device: &Device) -> Result<Box<dyn ImageC
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu {
     use codec_core::error::Error;
-    use codec_image::coder::{DecodedTile, EncodedTile, ImageCoder, Quality, RgbTile, TileOptions};
+    use codec_image::coder::{
+        DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, TileOptions,
+    };
 
     use crate::device::Device;
     use crate::device::guard::guard;
@@ -66,6 +68,10 @@ mod gpu {
     }
 
     impl<C: ImageCoder> ImageCoder for Guarded<C> {
+        fn rates(&self) -> Rates {
+            self.coder.rates()
+        }
+
         fn encode_tile(
             &self,
             tile: RgbTile<'_>,

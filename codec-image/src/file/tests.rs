@@ -27,6 +27,7 @@ impl ImageCoder for RawCoder {
         );
         Ok(EncodedTile {
             bytes,
+            estimate: None,
             stages: Stages::default(),
         })
     }

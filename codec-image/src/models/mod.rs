@@ -1,5 +1,6 @@
 //! Image model families.
 
+pub mod check;
 pub mod family;
 pub mod wpmr;
 

@@ -20,6 +20,7 @@ use super::symbols::{PassLatents, reconstruct};
 use super::transform::{Analysis, Synthesis};
 use super::weights::Weights;
 use crate::coder::{DecodedTile, EncodedTile, ImageCoder, Quality, RgbTile, Stages, TileOptions};
+use crate::planes::{Border, interleave, planes};
 
 /// Hyperlatents enter the integer network times this: 16 (integers stand for sixteenths) times
 /// [`super::entropy::HYPER_GAIN`].
@@ -219,46 +220,9 @@ pub(super) fn coding(e: codec_entropy::Error) -> Error {
     Error::Malformed(format!("tile payload: {e}"))
 }
 
-/// RGB bytes to planes in 0..1, the last column and row repeated up to the aligned size.
-pub(super) fn planes(tile: RgbTile<'_>, grid: Grid) -> Vec<f32> {
-    let (width, height) = (grid.width * 16, grid.height * 16);
-    let mut out = vec![0f32; 3 * width * height];
-    for (c, plane) in out.chunks_mut(width * height).enumerate() {
-        for (y, row) in plane.chunks_mut(width).enumerate() {
-            let source = y.min(tile.height - 1) * tile.width * 3;
-            let source = tile
-                .samples
-                .get(source..source + tile.width * 3)
-                .unwrap_or_default();
-            let mut last = 0.0;
-            for (x, value) in row.iter_mut().enumerate() {
-                if let Some(&v) = source.get(3 * x + c) {
-                    last = f32::from(v) / 255.0;
-                }
-                *value = last;
-            }
-        }
-    }
-    out
-}
-
-/// Planes in 0..1 to RGB bytes of the true size.
-fn interleave(planes: &[f32], grid: Grid, width: usize, height: usize) -> Vec<u8> {
-    let (stride, area) = (grid.width * 16, grid.area() * 256);
-    let mut out = vec![0u8; 3 * width * height];
-    for (y, row) in out.chunks_mut(3 * width).enumerate() {
-        for (c, plane) in planes.chunks(area).enumerate() {
-            let source = plane
-                .get(y * stride..y * stride + width)
-                .unwrap_or_default();
-            for (pixel, &v) in row.chunks_mut(3).zip(source) {
-                if let Some(slot) = pixel.get_mut(c) {
-                    *slot = (v * 255.0 + 0.5).clamp(0.0, 255.0) as u8;
-                }
-            }
-        }
-    }
-    out
+/// The tile's planes, the last column and row repeated up to the aligned size.
+pub(super) fn padded(tile: RgbTile<'_>, grid: Grid) -> Vec<f32> {
+    planes(tile, grid.width * 16, grid.height * 16, Border::Edge)
 }
 
 impl<B: CodecBackend> Coder<B> {
@@ -294,7 +258,12 @@ impl<B: CodecBackend> Coder<B> {
             self.synthesis
                 .forward(latents, scaling.steps, scaling.base, &[scaling.t])?;
         let pixels = host(wavelet_inverse(coefficients)?)?;
-        Ok(interleave(&pixels, grid, width, height))
+        Ok(interleave(
+            &pixels,
+            [grid.width * 16, grid.area() * 256],
+            [0, 0],
+            [width, height],
+        ))
     }
 }
 

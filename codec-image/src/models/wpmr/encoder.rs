@@ -11,7 +11,7 @@ use codec_core::layers::FRACTION_BITS;
 use codec_entropy::{Encoder, TableSet};
 
 use super::annealing::{Annealer, Problem};
-use super::coder::{Coder, Grid, coding, host, hyper_indexes, planes};
+use super::coder::{Coder, Grid, coding, host, hyper_indexes, padded};
 use super::config::{HYPER_MAX, LATENTS};
 use super::layout::pass_latents;
 use super::model::wavelet_forward;
@@ -175,7 +175,7 @@ where
         let clock = Instant::now();
         let scaling = self.scaling(options.quality);
         let pixels = self.tensor(
-            planes(tile, grid),
+            padded(tile, grid),
             [1, 3, grid.height * 16, grid.width * 16],
         );
         let latents = self.analysis.forward(
@@ -223,6 +223,7 @@ where
         stages.context = clock.elapsed().saturating_sub(best.entropy);
         Ok(EncodedTile {
             bytes: best.bytes,
+            estimate: None,
             stages,
         })
     }

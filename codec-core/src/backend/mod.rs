@@ -5,6 +5,7 @@
 //! the slice kernels of [`crate::kernels`], and `Autodiff<Flex>` with the same kernels and their gradients.
 //! Networks are generic over [`CodecBackend`], the sum of these traits.
 
+mod checkerboard;
 mod conv;
 mod flex;
 mod network;
@@ -18,6 +19,7 @@ mod slices;
 pub mod update;
 pub mod wavelet;
 mod wavelet_plain;
+mod window;
 
 use burn::tensor::backend::Backend;
 use burn_autodiff::Autodiff;
@@ -25,6 +27,7 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
+pub use checkerboard::{CheckerboardOps, Parity};
 pub use conv::ConvOps;
 pub use network::NetworkOps;
 pub use plane::{ClampTerm, PlaneOps};
@@ -33,6 +36,7 @@ pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
 pub use update::{AdamResult, AdamStep, UpdateOps};
 pub use wavelet::{Boundary, WaveletOps};
+pub use window::{WindowOps, Windows};
 
 /// Implements traits without required items for the GPU backends that are switched on, and for autodiff over them.
 ///
@@ -73,6 +77,8 @@ pub trait CodecBackend:
     + RateOps
     + PlaneOps
     + UpdateOps
+    + CheckerboardOps
+    + WindowOps
 {
 }
 

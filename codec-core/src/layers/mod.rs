@@ -2,6 +2,7 @@
 
 mod attention;
 mod conv;
+mod depthwise;
 mod entropy_bottleneck;
 mod factorized;
 mod gaussian_conditional;
@@ -13,6 +14,7 @@ mod tables;
 
 pub use attention::{AttentionKeys, SelfAttention};
 pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig};
+pub use depthwise::DepthwiseConv;
 pub use entropy_bottleneck::EntropyBottleneck;
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig, Likelihood};
 pub use gaussian_conditional::{GaussianConditional, bits};

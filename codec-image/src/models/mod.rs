@@ -3,7 +3,10 @@
 mod any;
 pub mod check;
 pub mod family;
+mod grid;
 pub mod hyperprior;
+pub mod mlicpp;
+mod record;
 pub mod wpmr;
 
 use burn::tensor::Tensor;

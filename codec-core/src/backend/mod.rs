@@ -7,6 +7,7 @@
 
 mod conv;
 mod flex;
+mod nearest;
 mod network;
 pub mod plain;
 mod plane;
@@ -26,6 +27,7 @@ use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
 pub use conv::ConvOps;
+pub use nearest::NearestOps;
 pub use network::NetworkOps;
 pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
@@ -66,6 +68,7 @@ pub(crate) use plain_on_gpu;
 pub trait CodecBackend:
     Backend
     + ConvOps
+    + NearestOps
     + NetworkOps
     + RequantOps
     + WaveletOps

@@ -5,7 +5,9 @@ mod conv;
 mod factorized;
 mod gdn;
 mod integer;
+mod linear;
 mod norm;
+pub mod quantizer;
 mod residual;
 
 pub use attention::{AttentionKeys, SelfAttention};
@@ -16,5 +18,6 @@ pub use integer::{
     FINE_WEIGHT_MAX, FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv,
     QuantConvConfig, RelaxedConv, WEIGHT_MAX,
 };
+pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
 pub use residual::{ResidualBlock, ResidualBlockConfig};

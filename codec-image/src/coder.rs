@@ -13,6 +13,8 @@ pub struct Quality(u16);
 impl Quality {
     /// The highest quality, 100.00.
     pub const MAX: Self = Self(10_000);
+    /// What files of models with one rate say.
+    pub const FIXED: Self = Self(0);
     /// The default quality, 50.00.
     pub const DEFAULT: Self = Self(5_000);
 
@@ -126,7 +128,7 @@ pub struct TileOptions {
 pub enum Rates {
     /// Every quality from 0 to 100.
     Variable,
-    /// The one that it was trained for; files store quality 0.
+    /// The one that it was trained for; files store [`Quality::FIXED`].
     Fixed,
 }
 

@@ -2,17 +2,22 @@
 
 mod attention;
 mod conv;
+mod entropy_bottleneck;
 mod factorized;
+mod gaussian_conditional;
 mod gdn;
 mod integer;
 mod linear;
 mod norm;
 pub mod quantizer;
 mod residual;
+mod tables;
 
 pub use attention::{AttentionKeys, SelfAttention};
 pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig};
-pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
+pub use entropy_bottleneck::EntropyBottleneck;
+pub use factorized::{FactorizedPrior, FactorizedPriorConfig, Likelihood};
+pub use gaussian_conditional::{GaussianConditional, bits};
 pub use gdn::Gdn;
 pub use integer::{
     FINE_WEIGHT_MAX, FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv,

@@ -117,6 +117,8 @@ pub struct Encoded {
     pub bytes: Vec<u8>,
     /// Where the time of its tiles went.
     pub stages: Stages,
+    /// Bits of all tiles by the model's likelihoods, where it computes them.
+    pub estimate: Option<f64>,
 }
 
 /// Encodes a picture. `progress` is told tiles done and tiles in all.
@@ -214,6 +216,7 @@ impl Prepared {
             effort: self.effort,
         };
         let mut stages = Stages::default();
+        let mut estimate = Some(0.0);
         let mut sections = Vec::new();
         progress(0, grid.count());
         for index in 0..grid.count() {
@@ -226,6 +229,7 @@ impl Prepared {
             };
             let encoded = coder.encode_tile(tile, options)?;
             stages.add(encoded.stages);
+            estimate = estimate.zip(encoded.estimate).map(|(sum, bits)| sum + bits);
             sections.push(Section {
                 id: SectionId::IMAGE_TILE,
                 data: encoded.bytes,
@@ -240,6 +244,7 @@ impl Prepared {
         Ok(Encoded {
             bytes: container::write(&header, &sections)?,
             stages,
+            estimate,
         })
     }
 }

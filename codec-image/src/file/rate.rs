@@ -3,7 +3,7 @@
 use codec_core::error::Error;
 
 use super::{EncodeOptions, ModelId, Prepared};
-use crate::coder::{ImageCoder, Quality, Stages};
+use crate::coder::{ImageCoder, Quality, Rates, Stages};
 use crate::picture::Picture;
 
 /// Files from this share of the wanted size up to the whole of it are a hit.
@@ -14,20 +14,17 @@ const AIM: f64 = 0.99;
 const MAX_TRIES: usize = 24;
 
 /// What decides the size of a file.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum RateGoal {
+    /// Quality 50, or the only rate of a model that has one.
+    #[default]
+    Usual,
     /// A quality; one try.
     Quality(Quality),
     /// Bits of the whole file per pixel.
     BitsPerPixel(f64),
     /// Bytes of the whole file.
     TargetBytes(u64),
-}
-
-impl Default for RateGoal {
-    fn default() -> Self {
-        Self::Quality(Quality::DEFAULT)
-    }
 }
 
 /// A file that was made to a goal.
@@ -37,6 +34,8 @@ pub struct Encoding {
     pub bytes: Vec<u8>,
     /// Where the time of its tiles went; of the last try alone.
     pub stages: Stages,
+    /// Bits of all tiles by the model's likelihoods, where it computes them.
+    pub estimate: Option<f64>,
     /// The quality that was taken.
     pub quality: Quality,
     /// Whether the goal was reached: at most the wanted size, and at most 2% below it. Always so for a quality.
@@ -51,7 +50,7 @@ pub struct Encoding {
 /// largest file below the wanted size is taken, or the smallest of all if even that is too large.
 ///
 /// # Errors
-/// [`Error::BadParameter`] for a rate that is not above 0, and those of [`super::encode_picture`].
+/// [`Error::BadParameter`] for a rate that is not above 0 or any rate asked of a model that has only one, and those of [`super::encode_picture`].
 pub fn encode_to_goal(
     coder: &dyn ImageCoder,
     model: &ModelId,
@@ -60,8 +59,19 @@ pub fn encode_to_goal(
     options: &EncodeOptions,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Encoding, Error> {
+    let first = match (coder.rates(), goal) {
+        (Rates::Variable, RateGoal::Quality(quality)) => quality,
+        (Rates::Variable, _) => Quality::DEFAULT,
+        (Rates::Fixed, RateGoal::Usual) => Quality::FIXED,
+        (Rates::Fixed, _) => {
+            return Err(Error::bad_parameter(format!(
+                "model '{}' codes at the one rate that it was trained for (no quality, rate or size can be asked of it)",
+                model.name
+            )));
+        }
+    };
     let target = match goal {
-        RateGoal::Quality(_) => None,
+        RateGoal::Usual | RateGoal::Quality(_) => None,
         RateGoal::TargetBytes(0) => {
             return Err(Error::bad_parameter(
                 "invalid target size 0 (expected at least 1)",
@@ -81,11 +91,6 @@ pub fn encode_to_goal(
     let prepared = Prepared::new(model, picture, options)?;
     let mut best: Option<Encoding> = None;
     let mut search = Search::new(target);
-    let first = if let RateGoal::Quality(quality) = goal {
-        quality
-    } else {
-        Quality::DEFAULT
-    };
     let mut next = Some(first);
     while let Some(quality) = next {
         let encoded = prepared.encode(coder, quality, progress)?;
@@ -99,6 +104,7 @@ pub fn encode_to_goal(
             best = Some(Encoding {
                 bytes: encoded.bytes,
                 stages: encoded.stages,
+                estimate: encoded.estimate,
                 quality,
                 reached,
                 tries: 0,

@@ -2,6 +2,7 @@
 
 use burn::backend::Flex;
 use codec_core::backend::CodecBackend;
+use codec_core::container::Profile;
 use codec_core::weights::{Loader, Report, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 use serde::Serialize;
@@ -13,6 +14,8 @@ use crate::coder::ImageCoder;
 pub trait Family: Sized + 'static {
     /// Name in weights files and on the command line.
     const NAME: &'static str;
+    /// What decoding may rely on: portable where no float selects a probability table.
+    const PROFILE: Profile = Profile::Float;
     /// Hyperparameters, under the names of the authors' configuration files; unknown fields are ignored.
     type Config: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync;
     /// The networks on a device.

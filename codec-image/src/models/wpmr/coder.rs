@@ -20,6 +20,7 @@ use super::symbols::{PassLatents, reconstruct};
 use super::transform::{Analysis, Synthesis};
 use super::weights::Weights;
 use crate::coder::{DecodedTile, EncodedTile, ImageCoder, Quality, RgbTile, Stages, TileOptions};
+use crate::models::host;
 use crate::planes::{Border, interleave, planes};
 
 /// Hyperlatents enter the integer network times this: 16 (integers stand for sixteenths) times
@@ -196,17 +197,6 @@ impl Grid {
     pub(super) fn hyper_area(self) -> usize {
         self.area() / 4
     }
-}
-
-pub(super) fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {
-    tensor
-        .into_data()
-        .convert::<f32>()
-        .into_vec()
-        .map_err(|e| Error::Device {
-            device: std::any::type_name::<B>().into(),
-            reason: format!("no result: {e:?}"),
-        })
 }
 
 /// Table of each hyperlatent: its channel.

@@ -11,13 +11,14 @@ use codec_core::layers::FRACTION_BITS;
 use codec_entropy::{Encoder, TableSet};
 
 use super::annealing::{Annealer, Problem};
-use super::coder::{Coder, Grid, coding, host, hyper_indexes, padded};
+use super::coder::{Coder, Grid, coding, hyper_indexes, padded};
 use super::config::{HYPER_MAX, LATENTS};
 use super::layout::pass_latents;
 use super::model::wavelet_forward;
 use super::quality::lambda;
 use super::symbols::{ERROR_BITS, PassLatents, descended, nearest, optimized_residual, residual};
 use crate::coder::{EncodedTile, Quality, RgbTile, Stages, TileOptions};
+use crate::models::host;
 
 /// Effort from which quantization is rate-distortion optimized.
 const OPTIMIZED_EFFORT: u8 = 4;

@@ -1,0 +1,260 @@
+//! Tiles to bytes and back.
+//!
+//! A payload is the check value of `models::check`, then one stream: hyperlatents in order c, h, w with a table a channel,
+//! then latents in the same order with the tables that their scales select. With a factorized prior there are only latents,
+//! with a table a channel.
+
+use std::time::Instant;
+
+use burn::tensor::{Tensor, TensorData};
+use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use codec_core::layers::bits;
+use codec_entropy::{Decoder, Encoder};
+
+use super::config::HyperpriorConfig;
+use super::family::Hyperprior;
+use super::model::{Hyper, Network};
+use crate::coder::{
+    DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
+};
+use crate::models::check::Check;
+use crate::models::family::Model;
+use crate::models::host;
+use crate::planes::{Border, interleave, planes};
+
+/// A model on a device.
+pub struct Coder<B: CodecBackend> {
+    config: HyperpriorConfig,
+    network: Network<B>,
+    device: B::Device,
+}
+
+/// Latents of one picture on the host.
+pub(super) struct Latents {
+    /// What is coded.
+    pub symbols: Vec<i32>,
+    /// With which table.
+    pub indexes: Vec<u8>,
+    /// What the synthesis sees.
+    pub values: Vec<f32>,
+    /// Likelihoods of the values.
+    pub likelihoods: Vec<f32>,
+}
+
+impl<B: CodecBackend> Hyper<B> {
+    /// Scales and means of one picture's latents, from decoded hyperlatents.
+    pub(super) fn host_parameters(&self, z: Tensor<B, 4>) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        let parameters = self.synthesis(z);
+        let scales = host(parameters.scales)?;
+        let means = match parameters.means {
+            Some(means) => host(means)?,
+            None => vec![0.0; scales.len()],
+        };
+        Ok((scales, means))
+    }
+
+    /// Quantized latents.
+    pub(super) fn quantize(&self, y: &[f32], scales: &[f32], means: &[f32]) -> Latents {
+        let symbol = |(&y, &mean): (&f32, &f32)| (y - mean).round_ties_even() as i32;
+        let symbols: Vec<i32> = y.iter().zip(means).map(symbol).collect();
+        let residuals = symbols.iter().zip(scales);
+        Latents {
+            indexes: scales.iter().map(|&s| self.gaussian.index(s)).collect(),
+            likelihoods: residuals
+                .map(|(&v, &scale)| self.gaussian.likelihood(v as f32, scale))
+                .collect(),
+            values: dequantize(&symbols, means),
+            symbols,
+        }
+    }
+}
+
+fn dequantize(symbols: &[i32], means: &[f32]) -> Vec<f32> {
+    let pairs = symbols.iter().zip(means);
+    pairs.map(|(&symbol, &mean)| symbol as f32 + mean).collect()
+}
+
+/// Latents of a tile: rows and columns.
+#[derive(Clone, Copy)]
+struct Grid {
+    height: usize,
+    width: usize,
+}
+
+impl Grid {
+    fn of(width: usize, height: usize) -> Result<Self, Error> {
+        if width == 0 || height == 0 {
+            return Err(Error::bad_parameter(format!(
+                "invalid tile size {width}x{height}"
+            )));
+        }
+        let side = |side: usize| side.div_ceil(HyperpriorConfig::ALIGNMENT) * 4;
+        Ok(Self {
+            height: side(height),
+            width: side(width),
+        })
+    }
+
+    fn area(self) -> usize {
+        self.height * self.width
+    }
+}
+
+fn damaged(error: codec_entropy::Error) -> Error {
+    Check::drift(error)
+}
+
+impl<B: CodecBackend> Coder<B> {
+    /// Puts a model on a device.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for incomplete weights.
+    pub fn new(model: &Model<Hyperprior>, device: &B::Device) -> Result<Self, Error> {
+        Ok(Self {
+            config: model.config.clone(),
+            network: model.network(device)?,
+            device: device.clone(),
+        })
+    }
+
+    fn tensor(&self, values: Vec<f32>, channels: usize, grid: Grid) -> Tensor<B, 4> {
+        let shape = [1, channels, grid.height, grid.width];
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+}
+
+impl<B: CodecBackend> ImageCoder for Coder<B> {
+    fn rates(&self) -> Rates {
+        Rates::Fixed
+    }
+
+    fn encode_tile(&self, tile: RgbTile<'_>, _options: TileOptions) -> Result<EncodedTile, Error> {
+        let mut stages = Stages::default();
+        let clock = Instant::now();
+        let grid = Grid::of(tile.width, tile.height)?;
+        if tile.samples.len() != 3 * tile.width * tile.height {
+            return Err(Error::bad_parameter("a tile of the wrong length"));
+        }
+        let [height, width] = [grid.height * 16, grid.width * 16];
+        let pixels = planes(tile, width, height, Border::Zero);
+        let pixels =
+            Tensor::from_data(TensorData::new(pixels, [1, 3, height, width]), &self.device);
+        let latents = self.network.analysis(pixels);
+        let y = host(latents.clone())?;
+        stages.transform = clock.elapsed();
+
+        let bottleneck = &self.network.bottleneck;
+        let mut encoder = Encoder::new();
+        let mut check = Check::new();
+        let mut estimate = 0.0;
+        let mut push = |symbols: &[i32], area: usize| {
+            check.symbols(symbols);
+            encoder.push(symbols, &bottleneck.indexes(area), bottleneck.tables())
+        };
+        let clock = Instant::now();
+        if let Some(hyper) = &self.network.hyper {
+            let z = host(hyper.analysis(latents))?;
+            let area = grid.area() / 16;
+            let symbols = bottleneck.quantize(&z, area);
+            let z = bottleneck.dequantize(&symbols, area);
+            push(&symbols, area).map_err(damaged)?;
+            estimate += bits(&bottleneck.likelihoods(&z, area)?);
+            let hyper_grid = Grid {
+                height: grid.height / 4,
+                width: grid.width / 4,
+            };
+            let z = self.tensor(z, self.config.width, hyper_grid);
+            let (scales, means) = hyper.host_parameters(z)?;
+            let latents = hyper.quantize(&y, &scales, &means);
+            check.tables(&latents.indexes);
+            check.symbols(&latents.symbols);
+            estimate += bits(&latents.likelihoods);
+            stages.context = clock.elapsed();
+            let clock = Instant::now();
+            encoder
+                .push(&latents.symbols, &latents.indexes, hyper.gaussian.tables())
+                .map_err(damaged)?;
+            stages.entropy = clock.elapsed();
+        } else {
+            let symbols = bottleneck.quantize(&y, grid.area());
+            push(&symbols, grid.area()).map_err(damaged)?;
+            let y = bottleneck.dequantize(&symbols, grid.area());
+            estimate += bits(&bottleneck.likelihoods(&y, grid.area())?);
+            stages.entropy = clock.elapsed();
+        }
+        let clock = Instant::now();
+        let bytes = check.seal(&encoder.finish().map_err(damaged)?);
+        stages.entropy += clock.elapsed();
+        Ok(EncodedTile {
+            bytes,
+            estimate: Some(estimate),
+            stages,
+        })
+    }
+
+    fn decode_tile(
+        &self,
+        bytes: &[u8],
+        width: usize,
+        height: usize,
+        _quality: Quality,
+    ) -> Result<DecodedTile, Error> {
+        let mut stages = Stages::default();
+        let clock = Instant::now();
+        let grid = Grid::of(width, height)?;
+        let (expected, stream) = Check::open(bytes)?;
+        let mut decoder = Decoder::new(stream).map_err(damaged)?;
+        let bottleneck = &self.network.bottleneck;
+        let mut check = Check::new();
+        let mut pull = |channels: usize, area: usize| -> Result<(Vec<i32>, Vec<f32>), Error> {
+            let mut symbols = vec![0; channels * area];
+            decoder
+                .decode(&bottleneck.indexes(area), bottleneck.tables(), &mut symbols)
+                .map_err(damaged)?;
+            check.symbols(&symbols);
+            let values = bottleneck.dequantize(&symbols, area);
+            Ok((symbols, values))
+        };
+        let y = if let Some(hyper) = &self.network.hyper {
+            let hyper_grid = Grid {
+                height: grid.height / 4,
+                width: grid.width / 4,
+            };
+            let (_, z) = pull(self.config.width, hyper_grid.area())?;
+            let z = self.tensor(z, self.config.width, hyper_grid);
+            let (scales, means) = hyper.host_parameters(z)?;
+            let indexes: Vec<u8> = scales.iter().map(|&s| hyper.gaussian.index(s)).collect();
+            check.tables(&indexes);
+            stages.context = clock.elapsed();
+            let clock = Instant::now();
+            let mut symbols = vec![0; indexes.len()];
+            decoder
+                .decode(&indexes, hyper.gaussian.tables(), &mut symbols)
+                .map_err(damaged)?;
+            check.symbols(&symbols);
+            stages.entropy = clock.elapsed();
+            dequantize(&symbols, &means)
+        } else {
+            let (_, y) = pull(self.config.latents, grid.area())?;
+            stages.entropy = clock.elapsed();
+            y
+        };
+        decoder.finish().map_err(damaged)?;
+        check.verify(expected)?;
+
+        let clock = Instant::now();
+        let pixels = self
+            .network
+            .synthesis(self.tensor(y, self.config.latents, grid));
+        let stride = grid.width * 16;
+        let samples = interleave(
+            &host(pixels)?,
+            [stride, stride * grid.height * 16],
+            [0, 0],
+            [width, height],
+        );
+        stages.transform = clock.elapsed();
+        Ok(DecodedTile { samples, stages })
+    }
+}

@@ -1,0 +1,13 @@
+//! The hyperprior family as in CompressAI: factorized prior, scale hyperprior (Balle et al. 2018, arXiv 1802.01436) and
+//! mean-scale hyperprior (Minnen et al. 2018, arXiv 1809.02736).
+
+mod codec;
+pub mod config;
+mod family;
+pub mod model;
+mod trace;
+
+pub use codec::Coder;
+pub use config::{Architecture, HyperpriorConfig};
+pub use family::Hyperprior;
+pub use model::Network;

@@ -5,8 +5,10 @@
 //! the slice kernels of [`crate::kernels`], and `Autodiff<Flex>` with the same kernels and their gradients.
 //! Networks are generic over [`CodecBackend`], the sum of these traits.
 
+mod checkerboard;
 mod conv;
 mod flex;
+mod nearest;
 mod network;
 pub mod plain;
 mod plane;
@@ -18,6 +20,7 @@ mod slices;
 pub mod update;
 pub mod wavelet;
 mod wavelet_plain;
+mod window;
 
 use burn::tensor::backend::Backend;
 use burn_autodiff::Autodiff;
@@ -25,7 +28,9 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
+pub use checkerboard::{CheckerboardOps, Parity};
 pub use conv::ConvOps;
+pub use nearest::NearestOps;
 pub use network::NetworkOps;
 pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
@@ -33,6 +38,7 @@ pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
 pub use update::{AdamResult, AdamStep, UpdateOps};
 pub use wavelet::{Boundary, WaveletOps};
+pub use window::{WindowOps, Windows};
 
 /// Implements traits without required items for the GPU backends that are switched on, and for autodiff over them.
 ///
@@ -66,6 +72,7 @@ pub(crate) use plain_on_gpu;
 pub trait CodecBackend:
     Backend
     + ConvOps
+    + NearestOps
     + NetworkOps
     + RequantOps
     + WaveletOps
@@ -73,6 +80,8 @@ pub trait CodecBackend:
     + RateOps
     + PlaneOps
     + UpdateOps
+    + CheckerboardOps
+    + WindowOps
 {
 }
 

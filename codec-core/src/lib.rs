@@ -1,5 +1,6 @@
 //! Container, weights, backends and building blocks shared by the learned codecs
 
+pub mod clustering;
 pub mod container;
 pub mod digest;
 pub mod error;

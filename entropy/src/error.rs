@@ -72,6 +72,22 @@ pub enum Error {
         /// Largest code.
         max: u8,
     },
+    /// The form of a stream of indexes is unknown, or not that of so many codes.
+    #[error("invalid form {found} of a stream of indexes")]
+    InvalidForm {
+        /// The byte found.
+        found: u8,
+    },
+    /// A decoded index is beyond the last code.
+    #[error("index {index} at position {position} (expected below {codes})")]
+    InvalidIndex {
+        /// Position of the index.
+        position: usize,
+        /// The index.
+        index: u32,
+        /// Number of codes.
+        codes: usize,
+    },
 
     /// Serialized tables do not begin as they must.
     #[error("not a set of probability tables: wrong signature")]
@@ -219,6 +235,8 @@ impl Error {
             | Self::TrailingData { .. }
             | Self::InvalidEscape
             | Self::InvalidAdaptation { .. }
+            | Self::InvalidForm { .. }
+            | Self::InvalidIndex { .. }
             | Self::TableSignature
             | Self::TableLength { .. }
             | Self::InvalidCdf { .. }

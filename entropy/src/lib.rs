@@ -11,7 +11,8 @@
 //! | latents whose spread a hyperprior or context model predicts | [`gaussian_tables`] with [`Encoder`] and [`Decoder`]; the network yields an index 0..64 |
 //! | hyper-latents with a learned factorized prior | [`TableSet::from_pmfs`], one table a channel, index = channel |
 //! | vector-quantizer indexes, statistics known when the model is made | [`static_table`] (from counts) |
-//! | vector-quantizer indexes, statistics unknown | [`encode_adaptive`], [`decode_adaptive`] |
+//! | symbols of an alphabet, statistics unknown | [`encode_adaptive`], [`decode_adaptive`] |
+//! | vector-quantizer indexes of any number of codes, statistics unknown | [`encode_indexes`], [`decode_indexes`] |
 //!
 //! [`encode_compressai`] and [`decode_compressai`] exchange strings with CompressAI, [`compressai_cdf`] rounds tables as it
 //! does.
@@ -86,6 +87,7 @@ mod escape;
 mod fenwick;
 mod frame;
 mod gaussian;
+mod indexes;
 mod interval;
 mod pmf;
 mod table;
@@ -100,5 +102,6 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind, Result};
 pub use gaussian::{SCALE_MAX, SCALE_MIN, SCALES, gaussian_tables, scale_of};
+pub use indexes::{MAX_CODES, decode_indexes, encode_indexes};
 pub use pmf::Pmf;
 pub use table::{Cdf, MAX_ENTRIES, MAX_TABLES, PRECISION, TableSet};

@@ -8,6 +8,7 @@
 mod checkerboard;
 mod conv;
 mod flex;
+mod nearest;
 mod network;
 pub mod plain;
 mod plane;
@@ -29,6 +30,7 @@ use burn_flex::Flex;
 pub use crate::kernels::activation::Activation;
 pub use checkerboard::{CheckerboardOps, Parity};
 pub use conv::ConvOps;
+pub use nearest::NearestOps;
 pub use network::NetworkOps;
 pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
@@ -70,6 +72,7 @@ pub(crate) use plain_on_gpu;
 pub trait CodecBackend:
     Backend
     + ConvOps
+    + NearestOps
     + NetworkOps
     + RequantOps
     + WaveletOps

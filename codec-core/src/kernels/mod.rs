@@ -7,6 +7,7 @@ pub mod conv_gradient;
 pub mod depthwise;
 pub(crate) mod fresh;
 pub mod matmul;
+pub mod nearest;
 pub(crate) mod plane;
 pub(crate) mod rate;
 pub mod requant;

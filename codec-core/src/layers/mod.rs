@@ -8,7 +8,9 @@ mod factorized;
 mod gaussian_conditional;
 mod gdn;
 mod integer;
+mod linear;
 mod norm;
+pub mod quantizer;
 mod residual;
 mod tables;
 
@@ -23,5 +25,6 @@ pub use integer::{
     FINE_WEIGHT_MAX, FRACTION_BITS, IntConv, IntConvParams, IntRange, Precision, QuantConv,
     QuantConvConfig, RelaxedConv, WEIGHT_MAX,
 };
+pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
 pub use residual::{ResidualBlock, ResidualBlockConfig};

@@ -7,6 +7,8 @@ mod grid;
 pub mod hyperprior;
 pub mod mlicpp;
 mod record;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod wpmr;
 
 use burn::tensor::Tensor;

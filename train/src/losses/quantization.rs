@@ -3,27 +3,12 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::backend::Backend;
-
-/// Mean squared distance that pulls the latents to their codes, `[1]`; no gradient to the codes.
-pub fn commitment<B: Backend, const D: usize>(
-    latents: Tensor<B, D>,
-    codes: Tensor<B, D>,
-) -> Tensor<B, 1> {
-    (latents - codes.detach()).square().mean()
-}
-
-/// Mean squared distance that pulls the codes to the latents, `[1]`; no gradient to the latents.
-pub fn codebook<B: Backend, const D: usize>(
-    latents: Tensor<B, D>,
-    codes: Tensor<B, D>,
-) -> Tensor<B, 1> {
-    (latents.detach() - codes).square().mean()
-}
+pub use codec_core::layers::quantizer::{codebook, commitment};
 
 /// `codebook + beta * commitment`, `[1]` (van den Oord et al., "Neural discrete representation learning", 2017, eq. 3;
 /// beta 0.25 there).
 ///
-/// VQGAN's published trainer has beta on the codebook term instead: call [`commitment`] and [`codebook`] for that.
+/// VQGAN's published trainer has beta on the codebook term instead: see [`LossWeights`](codec_core::layers::quantizer::LossWeights).
 pub fn vq<B: Backend, const D: usize>(
     latents: Tensor<B, D>,
     codes: Tensor<B, D>,

@@ -6,7 +6,7 @@ use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_core::weights::{HostTensor, Tensors};
-use codec_entropy::{CompressAiDecoder, encode_compressai};
+use codec_entropy::{CompressAiDecoder, compressai_gaussian_tables, encode_compressai};
 
 use super::model::Network;
 use crate::models::grid::ALIGNMENT;
@@ -129,11 +129,10 @@ pub(super) fn trace<B: CodecBackend>(
     out.insert("file_bytes", bytes(file)?);
     out.insert("y_string", bytes(string)?);
     out.insert("z_string", bytes(z_string)?);
-    tables(
-        &mut out,
-        "entropy_bottleneck",
-        &bottleneck.rebuilt_tables()?,
-    )?;
+    let rebuilt = bottleneck.rebuilt_tables()?;
+    tables(&mut out, "entropy_bottleneck", &rebuilt)?;
+    let rebuilt = compressai_gaussian_tables().map_err(coded)?;
+    tables(&mut out, "gaussian_conditional", &rebuilt)?;
     Ok(out)
 }
 

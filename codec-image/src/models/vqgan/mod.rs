@@ -1,0 +1,73 @@
+//! VQGAN (Esser, Rombach and Ommer, "Taming transformers for high-resolution image synthesis", 2021, arXiv 2012.09841).
+//!
+//! Every block of pixels becomes the index of a row in a codebook. Checkpoints of taming-transformers (straight and Gumbel
+//! quantizers, any size of network), of latent diffusion's vq-fN without attention changes, and of VQGAN-LC with its
+//! projected codebook load as they were published. The indexes are coded losslessly and mean the same everywhere.
+//!
+//! Not here: the transformers that sample indexes, and the table of used indexes (`remap`) that they train with.
+
+mod checkpoint;
+mod codec;
+mod config;
+mod network;
+pub mod quantizers;
+mod trace;
+
+use codec_core::backend::CodecBackend;
+use codec_core::weights::{Loader, Tensors};
+use codec_core::Error;
+use serde_json::Value;
+
+pub use codec::Coder;
+pub use config::{Kind, NetworkConfig, VqganConfig};
+pub use network::Network;
+
+use super::family::{Family, Model};
+use crate::coder::ImageCoder;
+
+/// The family `vqgan`.
+#[derive(Debug, Clone, Copy)]
+pub struct Vqgan;
+
+impl Family for Vqgan {
+    const NAME: &'static str = "vqgan";
+    type Config = VqganConfig;
+    type Network<B: CodecBackend> = Network<B>;
+
+    fn recognize(tensors: &Tensors) -> bool {
+        checkpoint::recognize(tensors)
+    }
+
+    fn normalize(tensors: Tensors) -> Result<Tensors, Error> {
+        checkpoint::normalize(tensors)
+    }
+
+    fn configure(tensors: &Tensors, given: Option<&Value>) -> Result<VqganConfig, Error> {
+        VqganConfig::new(tensors, given)
+    }
+
+    fn build<B: CodecBackend>(
+        config: &VqganConfig,
+        loader: &Loader<'_, B>,
+    ) -> Result<Network<B>, Error> {
+        Ok(Network::load(config, loader))
+    }
+
+    fn coder<B: CodecBackend>(
+        model: &Model<Self>,
+        device: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Ok(Box::new(Coder::<B>::new(model, device)?))
+    }
+
+    fn trace<B: CodecBackend>(
+        model: &Model<Self>,
+        inputs: &Tensors,
+        device: &B::Device,
+    ) -> Result<Tensors, Error> {
+        trace::trace::<B>(model, inputs, device)
+    }
+}
+
+#[cfg(test)]
+mod tests;

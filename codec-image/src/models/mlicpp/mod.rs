@@ -11,6 +11,8 @@ pub mod global;
 pub mod local;
 pub mod model;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod trace;
 pub mod transforms;
 

@@ -156,18 +156,28 @@ struct Key {
     weight: Lanes,
 }
 
-/// Logits of one query in each lane; keys that all lanes' masks leave out are dropped.
+/// What is attended: planes as [`split`] orders them, and the bias of each distance and head.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    shape: &'a WindowShape,
+    planes: &'a [f32],
+    bias: &'a [f32],
+}
+
+/// Logits of one query in each of `valid` lanes; keys that all lanes' masks leave out are dropped.
 #[inline(always)]
 fn logits(
-    s: &WindowShape,
-    planes: &[f32],
-    bias: &[f32],
-    head: usize,
-    query: usize,
+    input: Input<'_>,
+    [head, query]: [usize; 2],
     places: &[Place],
     valid: usize,
     keys: &mut Vec<Key>,
 ) {
+    let Input {
+        shape: s,
+        planes,
+        bias,
+    } = input;
     let (half, dims) = (s.half_row(), s.channels / s.heads);
     let at = places[query];
     let seen = if at.anchor {
@@ -236,7 +246,10 @@ fn normalize(keys: &mut [Key]) {
 
 /// Attention results of the windows whose centres are in `rows`: `out` is `[channels, cells, windows]`.
 #[inline(always)]
-fn band(s: &WindowShape, planes: &[f32], bias: &[f32], rows: Range<usize>, out: &mut [f32]) {
+fn band(input: Input<'_>, rows: Range<usize>, out: &mut [f32]) {
+    let Input {
+        shape: s, planes, ..
+    } = input;
     let (half, dims, cells) = (s.half_row(), s.channels / s.heads, s.cells());
     let windows = s.width / 2;
     let length = rows.len() * windows;
@@ -250,7 +263,7 @@ fn band(s: &WindowShape, planes: &[f32], bias: &[f32], rows: Range<usize>, out: 
             places.extend((0..cells).map(|cell| s.place([row, column], cell)));
             for head in 0..s.heads {
                 for query in 0..cells {
-                    logits(s, planes, bias, head, query, &places, valid, &mut keys);
+                    logits(input, [head, query], &places, valid, &mut keys);
                     normalize(&mut keys);
                     let mut store = |channel: usize, values: &Lanes| {
                         let start = (channel * cells + query) * length + line * windows + first;
@@ -295,6 +308,11 @@ pub(crate) fn attend(
     let images = qkv.chunks_exact((3 * s.channels * s.height * s.width).max(1));
     for (image, out) in images.zip(out.chunks_exact_mut((s.outputs * size).max(1))) {
         let planes = split(s, image);
+        let input = Input {
+            shape: s,
+            planes: &planes,
+            bias,
+        };
         let results: Vec<Vec<f32>> = bands
             .par_iter()
             .map(|&top| {
@@ -304,7 +322,7 @@ pub(crate) fn attend(
                 with_scratch(depth * length, |attended| {
                     vectorized(
                         #[inline(always)]
-                        || band(s, &planes, bias, top..top + count, attended),
+                        || band(input, top..top + count, attended),
                     );
                     matmul(
                         [s.outputs, depth, length],

@@ -57,7 +57,7 @@ impl<B: CodecBackend> Network<B> {
             let count: usize = groups.len();
             let (slice, parity) = (count / 2, count % 2);
             let [_, channels, _, _] = group.means.dims();
-            let half = y.iter().nth(parity).cloned();
+            let half = y.get(parity).cloned();
             let half = half.unwrap_or_else(|| group.means.clone());
             let values = half.narrow(1, slice * channels, channels);
             let symbols = (values - group.means.clone()).round();

@@ -353,6 +353,7 @@ mod tests {
         let encoding = |reached| Encoding {
             bytes: vec![],
             stages: codec::Stages::default(),
+            estimate: None,
             quality: Quality::new(12.34).unwrap(),
             reached,
             tries: 3,

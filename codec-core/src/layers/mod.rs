@@ -15,8 +15,8 @@ mod tables;
 
 pub use attention::{AttentionKeys, SelfAttention};
 pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig};
-pub use entropy_bottleneck::EntropyBottleneck;
-pub use factorized::{FactorizedPrior, FactorizedPriorConfig, Likelihood};
+pub use entropy_bottleneck::{EntropyBottleneck, Likelihood};
+pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use gaussian_conditional::{GaussianConditional, bits};
 pub use gdn::Gdn;
 pub use integer::{

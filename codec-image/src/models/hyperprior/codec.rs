@@ -135,7 +135,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
             let symbols = bottleneck.quantize(&z, area);
             let z = bottleneck.dequantize(&symbols, area);
             push(&symbols, area).map_err(damaged)?;
-            estimate += bits(&bottleneck.likelihoods(&z, area)?);
+            estimate += bits(&bottleneck.likelihoods(&z, area));
             let hyper_grid = Grid {
                 height: grid.height / 4,
                 width: grid.width / 4,
@@ -156,7 +156,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
             let symbols = bottleneck.quantize(&y, grid.area());
             push(&symbols, grid.area()).map_err(damaged)?;
             let y = bottleneck.dequantize(&symbols, grid.area());
-            estimate += bits(&bottleneck.likelihoods(&y, grid.area())?);
+            estimate += bits(&bottleneck.likelihoods(&y, grid.area()));
             stages.entropy = clock.elapsed();
         }
         let clock = Instant::now();

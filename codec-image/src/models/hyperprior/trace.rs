@@ -5,7 +5,7 @@ use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_core::weights::{HostTensor, Tensors};
-use codec_entropy::{compressai_gaussian_tables, encode_compressai};
+use codec_entropy::encode_compressai;
 
 use super::latents::HostParameters;
 use super::model::Network;
@@ -47,7 +47,7 @@ pub(super) fn trace<B: CodecBackend>(
         for (picture, z) in parts(z)?.chunks((n * zh * zw).max(1)).enumerate() {
             let symbols = bottleneck.quantize(z, zh * zw);
             let values = bottleneck.dequantize(&symbols, zh * zw);
-            z_likelihoods.extend(bottleneck.likelihoods(&values, zh * zw)?);
+            z_likelihoods.extend(bottleneck.likelihoods(&values, zh * zw));
             let indexes = bottleneck.indexes(zh * zw);
             let bytes =
                 encode_compressai(&symbols, &indexes, bottleneck.tables()).map_err(coded)?;
@@ -104,7 +104,7 @@ pub(super) fn trace<B: CodecBackend>(
         for (picture, y) in parts(y)?.chunks((m * h * w).max(1)).enumerate() {
             let symbols = bottleneck.quantize(y, h * w);
             let values = bottleneck.dequantize(&symbols, h * w);
-            y_likelihoods.extend(bottleneck.likelihoods(&values, h * w)?);
+            y_likelihoods.extend(bottleneck.likelihoods(&values, h * w));
             let indexes = bottleneck.indexes(h * w);
             let bytes =
                 encode_compressai(&symbols, &indexes, bottleneck.tables()).map_err(coded)?;
@@ -139,9 +139,12 @@ pub(super) fn trace<B: CodecBackend>(
     let auxiliary = bottleneck.auxiliary_loss() as f32;
     out.insert("aux_loss", HostTensor::floats(&[1], vec![auxiliary])?);
     tables(&mut out, "entropy_bottleneck", bottleneck.rebuilt_tables()?)?;
-    if network.hyper.is_some() {
-        let rebuilt = compressai_gaussian_tables().map_err(coded)?;
-        tables(&mut out, "gaussian_conditional", rebuilt)?;
+    if let Some(hyper) = &network.hyper {
+        tables(
+            &mut out,
+            "gaussian_conditional",
+            hyper.gaussian.rebuilt_tables()?,
+        )?;
     }
     Ok(out)
 }

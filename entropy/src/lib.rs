@@ -87,6 +87,7 @@ mod fenwick;
 mod frame;
 mod gaussian;
 mod interval;
+mod planes;
 mod pmf;
 mod table;
 
@@ -99,5 +100,6 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind, Result};
 pub use gaussian::{SCALE_MAX, SCALE_MIN, SCALES, gaussian_tables, scale_of};
+pub use planes::{decode_planes, encode_planes};
 pub use pmf::Pmf;
 pub use table::{Cdf, MAX_ENTRIES, MAX_TABLES, PRECISION, TableSet};

@@ -1,6 +1,7 @@
 //! Layers that the model families share.
 
 mod attention;
+mod companding;
 mod conv;
 mod factorized;
 mod gdn;
@@ -9,7 +10,8 @@ mod norm;
 mod residual;
 
 pub use attention::{AttentionKeys, SelfAttention};
-pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig};
+pub use companding::Companding;
+pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, PYTORCH_GAIN};
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use gdn::Gdn;
 pub use integer::{

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod family;
+pub mod walloc;
 pub mod wpmr;
 
 pub use family::{Family, Imported, Model};

@@ -89,6 +89,7 @@ mod frame;
 mod gaussian;
 mod indexes;
 mod interval;
+mod planes;
 mod pmf;
 mod table;
 
@@ -103,5 +104,6 @@ pub use encoder::Encoder;
 pub use error::{Error, ErrorKind, Result};
 pub use gaussian::{SCALE_MAX, SCALE_MIN, SCALES, gaussian_tables, scale_of};
 pub use indexes::{MAX_CODES, decode_indexes, encode_indexes};
+pub use planes::{decode_planes, encode_planes};
 pub use pmf::Pmf;
 pub use table::{Cdf, MAX_ENTRIES, MAX_TABLES, PRECISION, TableSet};

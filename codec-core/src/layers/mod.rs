@@ -1,6 +1,7 @@
 //! Layers that the model families share.
 
 mod attention;
+mod companding;
 mod conv;
 mod entropy_bottleneck;
 mod factorized;
@@ -14,7 +15,8 @@ mod residual;
 mod tables;
 
 pub use attention::{AttentionKeys, SelfAttention};
-pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig};
+pub use companding::Companding;
+pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, PYTORCH_GAIN};
 pub use entropy_bottleneck::{EntropyBottleneck, Likelihood};
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use gaussian_conditional::{GaussianConditional, bits};

@@ -6,6 +6,7 @@ pub mod family;
 pub mod hyperprior;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod walloc;
 pub mod wpmr;
 
 use burn::tensor::Tensor;

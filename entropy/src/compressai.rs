@@ -212,58 +212,93 @@ fn push_digits(raw: u64, items: &mut Vec<Item>) {
 /// Decodes what [`encode_compressai`] or CompressAI has written; one symbol for each of `indexes`.
 ///
 /// # Errors
-/// [`Error::LengthMismatch`], [`Error::UnknownTable`], [`Error::Truncated`], [`Error::TrailingData`],
-/// [`Error::InvalidEscape`], and [`Error::CompressAiState`] for a damaged stream or other tables.
+/// Those of [`CompressAiDecoder`].
 pub fn decode_compressai<I: Copy + Into<usize>>(
     bytes: &[u8],
     indexes: &[I],
     tables: &TableSet,
     symbols: &mut [i32],
 ) -> Result<()> {
-    if symbols.len() != indexes.len() {
-        return Err(Error::LengthMismatch {
-            symbols: symbols.len(),
-            indexes: indexes.len(),
-        });
-    }
-    let mut source = Source::new(bytes)?;
-    for (position, (slot, &index)) in symbols.iter_mut().zip(indexes).enumerate() {
-        let index = index.into();
-        let table = tables.tables().get(index).ok_or(Error::UnknownTable {
-            position,
-            index,
-            tables: tables.len(),
-        })?;
-        let place = i64::from(source.symbol(tables.table_entries(table))?);
-        let escape = i64::from(table.escape);
-        let value = if place == escape {
-            let raw = source.digits()? as i64;
-            if raw & 1 == 1 {
-                -(raw >> 1) - 1
-            } else {
-                (raw >> 1) + escape
-            }
-        } else {
-            place
-        };
-        let symbol = value + i64::from(table.offset);
-        *slot = i32::try_from(symbol).map_err(|_| Error::InvalidEscape)?;
-    }
-    source.finish()
+    let mut decoder = CompressAiDecoder::new(bytes)?;
+    decoder.decode(indexes, tables, symbols)?;
+    decoder.finish()
 }
 
-struct Source<'a> {
+/// Decodes a string of CompressAI's piece by piece, so that a network can run between two of them.
+#[derive(Debug, Clone)]
+pub struct CompressAiDecoder<'a> {
     state: u64,
     rest: &'a [u8],
 }
 
-impl<'a> Source<'a> {
-    fn new(bytes: &'a [u8]) -> Result<Self> {
+impl<'a> CompressAiDecoder<'a> {
+    /// Opens a string.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`].
+    pub fn new(bytes: &'a [u8]) -> Result<Self> {
         let (head, rest) = bytes.split_first_chunk::<8>().ok_or(Error::Truncated)?;
         Ok(Self {
             state: u64::from_le_bytes(*head),
             rest,
         })
+    }
+
+    /// Decodes the next symbols, one for each of `indexes`.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`], [`Error::UnknownTable`], [`Error::Truncated`] and [`Error::InvalidEscape`].
+    pub fn decode<I: Copy + Into<usize>>(
+        &mut self,
+        indexes: &[I],
+        tables: &TableSet,
+        symbols: &mut [i32],
+    ) -> Result<()> {
+        if symbols.len() != indexes.len() {
+            return Err(Error::LengthMismatch {
+                symbols: symbols.len(),
+                indexes: indexes.len(),
+            });
+        }
+        for (position, (slot, &index)) in symbols.iter_mut().zip(indexes).enumerate() {
+            let index = index.into();
+            let table = tables.tables().get(index).ok_or(Error::UnknownTable {
+                position,
+                index,
+                tables: tables.len(),
+            })?;
+            let place = i64::from(self.symbol(tables.table_entries(table))?);
+            let escape = i64::from(table.escape);
+            let value = if place == escape {
+                let raw = self.digits()? as i64;
+                if raw & 1 == 1 {
+                    -(raw >> 1) - 1
+                } else {
+                    (raw >> 1) + escape
+                }
+            } else {
+                place
+            };
+            let symbol = value + i64::from(table.offset);
+            *slot = i32::try_from(symbol).map_err(|_| Error::InvalidEscape)?;
+        }
+        Ok(())
+    }
+
+    /// Ends decoding.
+    ///
+    /// # Errors
+    /// [`Error::TrailingData`], and [`Error::CompressAiState`] for a damaged string or other tables.
+    pub fn finish(self) -> Result<()> {
+        if !self.rest.is_empty() {
+            return Err(Error::TrailingData {
+                bytes: self.rest.len(),
+            });
+        }
+        if self.state != LOWEST {
+            return Err(Error::CompressAiState { found: self.state });
+        }
+        Ok(())
     }
 
     /// Takes a word if the state is low.
@@ -307,18 +342,6 @@ impl<'a> Source<'a> {
             raw |= self.digit()? << (place * DIGIT);
         }
         Ok(raw)
-    }
-
-    fn finish(self) -> Result<()> {
-        if !self.rest.is_empty() {
-            return Err(Error::TrailingData {
-                bytes: self.rest.len(),
-            });
-        }
-        if self.state != LOWEST {
-            return Err(Error::CompressAiState { found: self.state });
-        }
-        Ok(())
     }
 }
 

@@ -96,8 +96,8 @@ mod table;
 pub use adaptive::{MAX_ALPHABET, decode_adaptive, encode_adaptive};
 pub use categorical::static_table;
 pub use compressai::{
-    compressai_cdf, compressai_gaussian_tables, compressai_scales, decode_compressai,
-    encode_compressai,
+    CompressAiDecoder, compressai_cdf, compressai_gaussian_tables, compressai_scales,
+    decode_compressai, encode_compressai,
 };
 pub use decoder::Decoder;
 pub use encoder::Encoder;

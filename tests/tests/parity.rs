@@ -22,11 +22,23 @@ struct Family {
     inputs: &'static [&'static str],
 }
 
-const FAMILIES: &[Family] = &[Family {
-    folder: "hyperprior",
-    name: "hyperprior",
-    inputs: &["x", "x_orig"],
-}];
+const FAMILIES: &[Family] = &[
+    Family {
+        folder: "hyperprior",
+        name: "hyperprior",
+        inputs: &["x", "x_orig"],
+    },
+    Family {
+        folder: "mlicpp",
+        name: "mlicpp",
+        inputs: &["x", "x_orig"],
+    },
+    Family {
+        folder: "walloc2d",
+        name: "walloc",
+        inputs: &["x", "x_orig", "quirk_*_x"],
+    },
+];
 
 /// Largest difference allowed, over the largest magnitude in the reference.
 const TOLERANCE: f64 = 1e-4;
@@ -244,6 +256,16 @@ fn family(folder: &str) {
 #[test]
 fn hyperprior() {
     family("hyperprior");
+}
+
+#[test]
+fn mlicpp() {
+    family("mlicpp");
+}
+
+#[test]
+fn walloc() {
+    family("walloc2d");
 }
 
 #[test]

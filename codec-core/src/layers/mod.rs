@@ -3,6 +3,7 @@
 mod attention;
 mod companding;
 mod conv;
+mod depthwise;
 mod entropy_bottleneck;
 mod factorized;
 mod gaussian_conditional;
@@ -17,6 +18,7 @@ mod tables;
 pub use attention::{AttentionKeys, SelfAttention};
 pub use companding::Companding;
 pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, PYTORCH_GAIN};
+pub use depthwise::DepthwiseConv;
 pub use entropy_bottleneck::{EntropyBottleneck, Likelihood};
 pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use gaussian_conditional::{GaussianConditional, bits};

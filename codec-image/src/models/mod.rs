@@ -3,7 +3,10 @@
 mod any;
 pub mod check;
 pub mod family;
+mod grid;
 pub mod hyperprior;
+pub mod mlicpp;
+mod record;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod walloc;

@@ -8,5 +8,6 @@ mod loader;
 mod tensors;
 
 pub use file::WeightsFile;
+pub(crate) use file::metadata_entry;
 pub use loader::{Loader, Misshaped, Report};
 pub use tensors::{HostTensor, Tensors, Values};

@@ -41,7 +41,7 @@ pub enum Command {
     /// Describe, check, split and shard data sets
     #[command(subcommand)]
     Datasets(datasets::DatasetsCommand),
-    /// List the models that are built in
+    /// Import, list, show and check models
     #[command(subcommand)]
     Models(models::ModelsCommand),
     /// Print a completion script for a shell

@@ -18,6 +18,7 @@ pub struct Console {
     /// Colour of what goes to stdout.
     color_out: bool,
     quiet: bool,
+    verbose: bool,
     progress: bool,
 }
 
@@ -36,8 +37,14 @@ impl Console {
             color: wanted(terminal),
             color_out: wanted(stdout().is_terminal()),
             quiet: global.quiet,
+            verbose: global.verbose > 0,
             progress: terminal && !global.no_progress && !global.quiet,
         }
+    }
+
+    /// Whether `-v` was given.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Sends log messages of the libraries to stderr. `-v` wins over `CODEC_LOG`, which names a level.

@@ -21,13 +21,13 @@ pub struct RateArgs {
 }
 
 impl RateArgs {
-    /// The goal, the default quality if nothing is given.
+    /// The goal, the usual one if nothing is given.
     pub fn goal(&self) -> RateGoal {
         match (self.quality, self.bpp, self.target_size) {
             (Some(quality), _, _) => RateGoal::Quality(quality),
             (_, Some(rate), _) => RateGoal::BitsPerPixel(rate),
             (_, _, Some(bytes)) => RateGoal::TargetBytes(bytes),
-            _ => RateGoal::default(),
+            _ => RateGoal::Usual,
         }
     }
 }

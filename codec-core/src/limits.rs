@@ -67,7 +67,8 @@ impl Limits {
     }
 }
 
-fn at_most(what: &'static str, limit: u64, actual: u64) -> Result<(), Error> {
+/// Refuses more than the limit.
+pub(crate) fn at_most(what: &'static str, limit: u64, actual: u64) -> Result<(), Error> {
     if actual > limit {
         return Err(Error::LimitExceeded {
             what,

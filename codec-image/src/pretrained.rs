@@ -9,13 +9,19 @@ struct Pretrained {
 }
 
 /// Name of the model that encoders use unless told otherwise.
-pub const DEFAULT: &str = "wpmr/v1";
+pub const DEFAULT: &str = "wpmr/v2";
 
 /// All built-in models. A name, once released, keeps its weights: files refer to them.
-const MODELS: &[Pretrained] = &[Pretrained {
-    name: DEFAULT,
-    weights: include_bytes!("../pretrained/wpmr-v1.safetensors"),
-}];
+const MODELS: &[Pretrained] = &[
+    Pretrained {
+        name: DEFAULT,
+        weights: include_bytes!("../pretrained/wpmr-v2.safetensors"),
+    },
+    Pretrained {
+        name: "wpmr/v1",
+        weights: include_bytes!("../pretrained/wpmr-v1.safetensors"),
+    },
+];
 
 /// Weights file of a model.
 pub fn get(name: &str) -> Option<&'static [u8]> {

@@ -1,8 +1,9 @@
 //! The only place where model families meet backends.
 
 use codec_core::error::Error;
+use codec_core::weights::Tensors;
 use codec_image::coder::ImageCoder;
-use codec_image::models::wpmr::{Coder, Weights};
+use codec_image::models::ImageModel;
 
 use crate::device::{Device, Kind};
 
@@ -10,30 +11,60 @@ use crate::device::{Device, Kind};
 ///
 /// # Errors
 /// Those of the model, and [`Error::Device`] when the device fails.
-pub(crate) fn coder(weights: &Weights, device: &Device) -> Result<Box<dyn ImageCoder>, Error> {
+pub(crate) fn coder(model: &ImageModel, device: &Device) -> Result<Box<dyn ImageCoder>, Error> {
     match &device.kind {
         Kind::Cpu => {
             let flex = burn::backend::flex::FlexDevice;
-            Ok(Box::new(Coder::<burn::backend::Flex>::new(weights, &flex)?))
+            model.coder::<burn::backend::Flex>(&flex)
         }
         #[cfg(feature = "wgpu")]
         Kind::Wgpu {
             device: adapter,
             fused: true,
-        } => gpu::open(device, || {
-            Coder::<burn::backend::Wgpu>::new(weights, adapter)
+        } => gpu::open(device, || model.coder::<burn::backend::Wgpu>(adapter)),
+        #[cfg(feature = "wgpu")]
+        Kind::Wgpu {
+            device: adapter,
+            fused: false,
+        } => gpu::open(device, || model.coder::<gpu::UnfusedWgpu>(adapter)),
+        #[cfg(feature = "cuda")]
+        Kind::Cuda(index) => {
+            let cuda = burn::backend::cuda::CudaDevice::new(*index);
+            gpu::open(device, || model.coder::<burn::backend::Cuda>(&cuda))
+        }
+    }
+}
+
+/// Runs a model over the inputs of a parity fixture.
+///
+/// # Errors
+/// Those of the model, and [`Error::Device`] when the device fails.
+pub fn trace(model: &ImageModel, inputs: &Tensors, device: &Device) -> Result<Tensors, Error> {
+    match &device.kind {
+        Kind::Cpu => model.trace::<burn::backend::Flex>(inputs, &burn::backend::flex::FlexDevice),
+        #[cfg(feature = "wgpu")]
+        Kind::Wgpu {
+            device: adapter,
+            fused: true,
+        } => guarded(device, || {
+            model.trace::<burn::backend::Wgpu>(inputs, adapter)
         }),
         #[cfg(feature = "wgpu")]
         Kind::Wgpu {
             device: adapter,
             fused: false,
-        } => gpu::open(device, || Coder::<gpu::UnfusedWgpu>::new(weights, adapter)),
+        } => guarded(device, || model.trace::<gpu::UnfusedWgpu>(inputs, adapter)),
         #[cfg(feature = "cuda")]
         Kind::Cuda(index) => {
             let cuda = burn::backend::cuda::CudaDevice::new(*index);
-            gpu::open(device, || Coder::<burn::backend::Cuda>::new(weights, &cuda))
+            guarded(device, || model.trace::<burn::backend::Cuda>(inputs, &cuda))
         }
     }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn guarded<T>(device: &Device, run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    crate::device::guard::guard(&device.choice().to_string(), run)
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -52,22 +83,22 @@ mod gpu {
         burn::backend::wgpu::CubeBackend<burn::backend::wgpu::WgpuRuntime, f32, i32, u32>;
 
     /// A coder whose every call is guarded.
-    struct Guarded<C> {
+    struct Guarded {
         device: String,
-        coder: C,
+        coder: Box<dyn ImageCoder>,
     }
 
     /// Opens a coder on a GPU under the guard.
-    pub(super) fn open<C: ImageCoder + 'static>(
+    pub(super) fn open(
         device: &Device,
-        new: impl FnOnce() -> Result<C, Error>,
+        new: impl FnOnce() -> Result<Box<dyn ImageCoder>, Error>,
     ) -> Result<Box<dyn ImageCoder>, Error> {
         let device = device.choice().to_string();
         let coder = guard(&device, new)?;
         Ok(Box::new(Guarded { device, coder }))
     }
 
-    impl<C: ImageCoder> ImageCoder for Guarded<C> {
+    impl ImageCoder for Guarded {
         fn rates(&self) -> Rates {
             self.coder.rates()
         }

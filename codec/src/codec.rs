@@ -1,17 +1,18 @@
 //! A model on a device.
 
-use codec_core::container::{Container, Header, Profile};
+use codec_core::container::{Container, Header};
 use codec_core::digest::Digest;
 use codec_core::error::Error;
 use codec_core::limits::Limits;
-use codec_image::coder::{ImageCoder, Stages};
+use codec_image::coder::{ImageCoder, Rates, Stages};
 use codec_image::file::{self, EncodeOptions, Encoding, ModelId, RateGoal};
-use codec_image::models::wpmr::Weights;
+use codec_image::models::ImageModel;
 use codec_image::picture::Picture;
 use codec_image::pretrained;
 
 use crate::backends;
 use crate::device::Device;
+use crate::store::ModelStore;
 
 /// A model with its weights on a device, ready to encode and decode.
 pub struct Codec {
@@ -37,8 +38,8 @@ pub struct Decoded {
 }
 
 impl Codec {
-    /// Opens a model: `model` by name (the default one if `None`), with the weights that are built in or those of a
-    /// weights file.
+    /// Opens a model: `model` by name (the default one if `None`), with the weights that are built in, those of the user's
+    /// [`ModelStore`], or those of a weights file.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::BadParameter`] if `weights` are not of `model`, those of reading weights, and
@@ -49,9 +50,9 @@ impl Codec {
         device: &Device,
     ) -> Result<Self, Error> {
         let Some(bytes) = weights else {
-            return Self::new(&built_in(model.unwrap_or(pretrained::DEFAULT))?, device);
+            return Self::new(&known(model.unwrap_or(pretrained::DEFAULT))?, device);
         };
-        let weights = Weights::from_bytes(bytes)?;
+        let weights = ImageModel::from_bytes(bytes)?;
         let name = weights.name();
         if let Some(model) = model.filter(|model| *model != name) {
             return Err(Error::bad_parameter(format!(
@@ -75,15 +76,15 @@ impl Codec {
             Some(bytes) => {
                 // Any other file is the wrong one, whether or not it holds weights.
                 check_digest(header, Digest::of(bytes))?;
-                Weights::from_bytes(bytes)?
+                ImageModel::from_bytes(bytes)?
             }
-            None => built_in(&header.model)?,
+            None => known(&header.model)?,
         };
         check(header, &identity(&weights))?;
         Self::new(&weights, device)
     }
 
-    fn new(weights: &Weights, device: &Device) -> Result<Self, Error> {
+    fn new(weights: &ImageModel, device: &Device) -> Result<Self, Error> {
         Ok(Self {
             id: identity(weights),
             coder: backends::coder(weights, device)?,
@@ -93,6 +94,11 @@ impl Codec {
     /// Model and weights.
     pub fn id(&self) -> &ModelId {
         &self.id
+    }
+
+    /// Whether the model knows qualities; one that does not takes [`RateGoal::Quality`] of 0 alone.
+    pub fn rates(&self) -> Rates {
+        self.coder.rates()
     }
 
     /// Encodes a picture to a goal. `progress` is told tiles done and tiles in all, anew for each try.
@@ -135,19 +141,29 @@ impl Codec {
     }
 }
 
-/// Weights that this build contains.
-fn built_in(name: &str) -> Result<Weights, Error> {
-    let bytes = pretrained::get(name).ok_or_else(|| Error::UnknownModel {
+/// Weights that this build contains or that the user imported.
+fn known(name: &str) -> Result<ImageModel, Error> {
+    if let Some(bytes) = pretrained::get(name) {
+        return ImageModel::from_bytes(bytes);
+    }
+    let unknown = || Error::UnknownModel {
         name: name.to_owned(),
-    })?;
-    Weights::from_bytes(bytes)
+    };
+    // No home folder, or a name that no file can have: there is no such model either way.
+    let Ok(Some(bytes)) = ModelStore::user()
+        .map(|store| store.get(name))
+        .unwrap_or(Ok(None))
+    else {
+        return Err(unknown());
+    };
+    ImageModel::from_bytes(&bytes)
 }
 
-fn identity(weights: &Weights) -> ModelId {
+fn identity(weights: &ImageModel) -> ModelId {
     ModelId {
         name: weights.name().to_owned(),
         digest: weights.digest(),
-        profile: Profile::Portable,
+        profile: weights.profile(),
     }
 }
 

@@ -106,7 +106,7 @@ pub struct ModelInfo {
 }
 
 /// The models that are built in.
-pub fn models() -> Vec<ModelInfo> {
+pub fn built_in() -> Vec<ModelInfo> {
     pretrained::names()
         .filter_map(|name| {
             let weights = pretrained::get(name)?;

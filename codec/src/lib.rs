@@ -33,6 +33,8 @@ mod device;
 #[cfg(feature = "distributed")]
 pub mod distributed;
 mod info;
+pub mod models;
+mod store;
 mod threads;
 pub mod training;
 
@@ -41,7 +43,7 @@ pub use codec_core::container::{VERSION as FORMAT_VERSION, is_container};
 pub use codec_core::digest::Digest;
 pub use codec_core::error::{Error, ErrorKind};
 pub use codec_core::limits::Limits;
-pub use codec_image::coder::{Quality, Stages};
+pub use codec_image::coder::{Quality, Rates, Stages};
 pub use codec_image::error::Error as PictureError;
 pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TILE_SIZES, Tile};
 pub use codec_image::io;
@@ -50,7 +52,10 @@ pub use codec_image::picture::{Metadata, Picture};
 /// What only the tests of this crate use.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::backends::trace;
     pub use crate::device::guard::{depth, guard};
+    pub use codec_core::weights;
+    pub use codec_image::models::ImageModel;
 
     /// Adapters of wgpu.
     #[cfg(feature = "wgpu")]
@@ -62,5 +67,5 @@ pub mod internals {
 
 pub use crate::codec::{Codec, Decoded};
 pub use crate::device::{BACKENDS, Device, DeviceChoice};
-pub use crate::info::{Info, ModelInfo, SectionInfo, header, info, models};
+pub use crate::info::{Info, ModelInfo, SectionInfo, header, info};
 pub use crate::threads::set_threads;

@@ -7,15 +7,25 @@ pub fn cpu() -> Device {
     Device::open(DeviceChoice::Cpu).expect("the CPU is always there")
 }
 
+/// The CPU, and one device of each GPU backend that is there: where the parity of published models is checked.
+pub fn one_of_each() -> Vec<Device> {
+    let mut devices = vec![cpu()];
+    devices.extend(open(&[WGPU, CUDA]));
+    devices
+}
+
 /// All GPU devices of this machine, the software driver of CI among them. A missing one is printed, or fails the test if
 /// `CODEC_TEST_WGPU=1` or `CODEC_TEST_CUDA=1` ask for it.
 pub fn gpus() -> Vec<Device> {
-    let wanted = [
-        (DeviceChoice::Wgpu(0), "CODEC_TEST_WGPU"),
-        (DeviceChoice::WgpuUnfused(0), "CODEC_TEST_WGPU"),
-        (DeviceChoice::Cuda(0), "CODEC_TEST_CUDA"),
-    ];
-    let open = |(choice, variable): (DeviceChoice, &str)| match Device::open(choice) {
+    open(&[WGPU, WGPU_UNFUSED, CUDA])
+}
+
+const WGPU: (DeviceChoice, &str) = (DeviceChoice::Wgpu(0), "CODEC_TEST_WGPU");
+const WGPU_UNFUSED: (DeviceChoice, &str) = (DeviceChoice::WgpuUnfused(0), "CODEC_TEST_WGPU");
+const CUDA: (DeviceChoice, &str) = (DeviceChoice::Cuda(0), "CODEC_TEST_CUDA");
+
+fn open(wanted: &[(DeviceChoice, &str)]) -> Vec<Device> {
+    let open = |&(choice, variable): &(DeviceChoice, &str)| match Device::open(choice) {
         Ok(device) => {
             println!("{choice}: {}", device.name());
             Some(device)
@@ -28,5 +38,5 @@ pub fn gpus() -> Vec<Device> {
             None
         }
     };
-    wanted.into_iter().filter_map(open).collect()
+    wanted.iter().filter_map(open).collect()
 }

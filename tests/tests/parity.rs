@@ -1,75 +1,253 @@
-//! Published models: every folder of `CODEC_FIXTURES` whose name begins with a family's name is a case.
+//! Published models: their checkpoints load, and every tensor that the reference implementation produced comes out of ours.
 //!
-//! So far: the strings of CompressAI's range coder.
+//! Walks the folder that `CODEC_FIXTURES` names (`../shared/fixtures` by default). Every sub-folder whose name begins with
+//! that of a family is a case: `config.json`, checkpoints in the authors' layouts, and `io.safetensors` with inputs and
+//! results.
 
 use std::path::{Path, PathBuf};
 
-use codec_entropy::{compressai_gaussian_tables, decode_compressai, encode_compressai};
-use codec_tests::data;
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use codec::Device;
+use codec::internals::weights::{HostTensor, Tensors, Values};
+use codec::internals::{ImageModel, trace};
+use codec::models::{self, Imported};
+use codec_tests::{data, devices};
 
-/// The folders of a family; says why if there are none.
-fn cases(family: &str) -> Vec<PathBuf> {
+/// A family as fixtures call it.
+struct Family {
+    /// Beginning of the folders' names.
+    folder: &'static str,
+    /// Name on the command line.
+    name: &'static str,
+    /// Beginnings of the names of tensors that go in.
+    inputs: &'static [&'static str],
+}
+
+const FAMILIES: &[Family] = &[Family {
+    folder: "hyperprior",
+    name: "hyperprior",
+    inputs: &["x", "x_orig"],
+}];
+
+/// Largest difference allowed, over the largest magnitude in the reference.
+const TOLERANCE: f64 = 1e-4;
+/// Tensors whose fixture says so have another one.
+const LOOSER: &[(&str, f64)] = &[("aux_loss", 1e-3)];
+/// What checkpoints are called.
+const CHECKPOINTS: &[&str] = &["pth", "tar", "ckpt", "th", "pt", "safetensors"];
+
+/// Folders of a family; none, with a printed reason, where there are no fixtures.
+fn cases(family: &Family) -> Vec<PathBuf> {
     let Some(root) = data::fixtures() else {
-        println!("skipped: no fixtures (CODEC_FIXTURES)");
+        println!("skipped: no fixtures");
         return Vec::new();
     };
-    let entries = std::fs::read_dir(&root).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let of_family = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with(family)) && path.join("io.safetensors").is_file()
-    };
-    let mut cases: Vec<PathBuf> = paths.filter(of_family).collect();
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(&root)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir() && family_of(path).is_some_and(|f| f == family.folder))
+        .collect();
     cases.sort();
     if cases.is_empty() {
-        println!("skipped: no folder {family}* in {}", root.display());
+        println!(
+            "skipped: no folder {}* in {}",
+            family.folder,
+            root.display()
+        );
     }
     cases
 }
 
-fn tensors(case: &Path) -> Vec<u8> {
-    let path = case.join("io.safetensors");
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+/// The family of a folder: the longest name that it begins with.
+fn family_of(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.to_str()?;
+    let folders = FAMILIES.iter().map(|family| family.folder);
+    folders
+        .filter(|folder| name.starts_with(folder))
+        .max_by_key(|folder| folder.len())
 }
 
-fn integers(file: &SafeTensors<'_>, name: &str) -> Vec<i32> {
-    let tensor = file
-        .tensor(name)
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(tensor.dtype(), Dtype::I32, "{name}");
-    let values = tensor.data().chunks_exact(4);
-    values
-        .map(|v| i32::from_le_bytes(v.try_into().expect("four bytes")))
-        .collect()
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Symbols of `y` with our own Gaussian tables: CompressAI's bytes, and symbols of its bytes.
-#[test]
-fn strings_of_the_hyperprior_family() {
-    let tables = compressai_gaussian_tables().expect("tables");
-    for case in cases("hyperprior") {
-        let bytes = tensors(&case);
-        let file = SafeTensors::deserialize(&bytes).expect("tensors");
-        let (symbols, indexes) = (integers(&file, "y_symbols"), integers(&file, "y_indexes"));
-        let items = file.tensor("y_symbols").expect("symbols").shape()[0];
-        let indexes: Vec<usize> = indexes.iter().map(|&i| i as usize).collect();
-        let each = symbols.len() / items;
-        for (item, (symbols, indexes)) in symbols.chunks(each).zip(indexes.chunks(each)).enumerate()
-        {
-            let name = format!("y_string_{item}");
-            let string = file.tensor(&name).expect("a string").data();
-            let ours = encode_compressai(symbols, indexes, &tables).expect("encodes");
-            assert!(ours == string, "{}: {name}", case.display());
-            let mut decoded = vec![0; symbols.len()];
-            decode_compressai(string, indexes, &tables, &mut decoded).expect("decodes");
-            assert!(decoded == symbols, "{}: {name}", case.display());
+fn config(case: &Path) -> serde_json::Value {
+    serde_json::from_slice(&read(&case.join("config.json"))).expect("a configuration")
+}
+
+/// All checkpoints of a case, imported.
+fn imports(case: &Path, family: &Family) -> Vec<(PathBuf, Imported)> {
+    let config = config(case);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(case)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| {
+            let extension = path
+                .extension()
+                .and_then(|e| e.to_str())
+                .unwrap_or_default();
+            CHECKPOINTS.contains(&extension) && !path.ends_with("io.safetensors")
+        })
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{}: no checkpoint", case.display());
+    let import = |path: PathBuf| {
+        let imported = models::import(&path, Some(family.name), Some(&config), "test/case")
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let report = &imported.report;
+        report
+            .check()
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, imported)
+    };
+    files.into_iter().map(import).collect()
+}
+
+fn largest<'a>(values: impl Iterator<Item = &'a f32>) -> f64 {
+    values.fold(0.0, |most, &v| f64::from(v.abs()).max(most))
+}
+
+/// Compares one tensor; gives the relative difference of real numbers.
+fn compare(name: &str, ours: &HostTensor, reference: &HostTensor) -> Result<f64, String> {
+    if ours.shape() != reference.shape() {
+        return Err(format!(
+            "{name}: shape {:?}, expected {:?}",
+            ours.shape(),
+            reference.shape()
+        ));
+    }
+    let tolerance = LOOSER
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map_or(TOLERANCE, |(_, t)| *t);
+    match (ours.values(), reference.values()) {
+        (Values::Integers(ours), Values::Integers(reference)) => {
+            let wrong = ours.iter().zip(reference).filter(|(a, b)| a != b).count();
+            if wrong > 0 {
+                return Err(format!("{name}: {wrong} of {} integers differ", ours.len()));
+            }
+            Ok(0.0)
         }
-        println!(
-            "{}: {} symbols, {items} strings",
-            case.display(),
-            symbols.len()
+        (Values::Floats(ours), Values::Floats(reference)) => {
+            let differences: Vec<f32> = ours.iter().zip(reference).map(|(a, b)| a - b).collect();
+            if differences.iter().any(|d| !d.is_finite()) {
+                return Err(format!("{name}: not finite"));
+            }
+            let relative = largest(differences.iter()) / largest(reference.iter()).max(1e-30);
+            if relative > tolerance {
+                return Err(format!("{name}: relative difference {relative:.2e}"));
+            }
+            Ok(relative)
+        }
+        _ => Err(format!("{name}: integers against real numbers")),
+    }
+}
+
+fn reproduces(case: &Path, family: &Family, imported: &Imported, device: &Device) {
+    let (all, _) = Tensors::from_safetensors(&read(&case.join("io.safetensors"))).expect("tensors");
+    let is_input = |name: &str| family.inputs.iter().any(|input| matches(input, name));
+    let mut inputs = all.clone();
+    inputs.retain(is_input);
+    let bytes = imported.file.to_bytes().expect("a weights file");
+    let model = ImageModel::from_bytes(&bytes).expect("a model");
+    let ours = trace(&model, &inputs, device)
+        .unwrap_or_else(|error| panic!("{} on {}: {error}", case.display(), device.name()));
+    let (mut faults, mut worst, mut compared) = (Vec::new(), 0f64, 0);
+    for (name, reference) in all.iter().filter(|(name, _)| !is_input(name)) {
+        compared += 1;
+        match ours.get(name).map(|ours| compare(name, ours, reference)) {
+            Some(Ok(difference)) => worst = worst.max(difference),
+            Some(Err(fault)) => faults.push(fault),
+            None => faults.push(format!("{name}: not there")),
+        }
+    }
+    // Tables that follow from the parameters, against those that the checkpoint holds.
+    for (name, stored) in imported
+        .file
+        .tensors
+        .iter()
+        .filter(|(n, _)| n.ends_with("_quantized_cdf"))
+    {
+        if let Some(rebuilt) = ours.get(name) {
+            compared += 1;
+            faults.extend(compare(name, rebuilt, stored).err());
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "{} on {}:\n{}",
+        case.display(),
+        device.name(),
+        faults.join("\n")
+    );
+    println!(
+        "{} on {}: {compared} tensors, largest relative difference {worst:.1e}",
+        case.display(),
+        device.name()
+    );
+}
+
+/// Names match themselves, and patterns with one `*`.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => {
+            name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+        }
+    }
+}
+
+/// Checkpoints of one case hold the same model, whatever their layout, and survive export and import.
+fn agree(case: &Path, family: &Family, imports: &[(PathBuf, Imported)]) {
+    let (first, model) = &imports[0];
+    for (path, other) in imports {
+        assert!(
+            other.file.tensors == model.file.tensors,
+            "{} and {} differ",
+            first.display(),
+            path.display()
         );
     }
+    let bytes = model.file.to_bytes().expect("a weights file");
+    let folder = tempfile::tempdir().expect("a folder");
+    let exported = folder.path().join("exported.safetensors");
+    std::fs::write(&exported, models::export(&bytes).expect("exports")).expect("can be written");
+    let again = models::import(
+        &exported,
+        Some(family.name),
+        Some(&config(case)),
+        "test/case",
+    );
+    let mut again = again.expect("an exported model imports").file;
+    again.source.clone_from(&model.file.source);
+    assert_eq!(
+        again.digest().expect("a digest"),
+        model.file.digest().expect("a digest")
+    );
+    let guessed = models::import(&exported, None, Some(&config(case)), "test/case");
+    assert_eq!(guessed.expect("is recognized").file.family, family.name);
+}
+
+fn family(folder: &str) {
+    let family = FAMILIES
+        .iter()
+        .find(|f| f.folder == folder)
+        .expect("listed");
+    for case in cases(family) {
+        let imports = imports(&case, family);
+        agree(&case, family, &imports);
+        for device in devices::one_of_each() {
+            reproduces(&case, family, &imports[0].1, &device);
+        }
+    }
+}
+
+#[test]
+fn hyperprior() {
+    family("hyperprior");
+}
+
+#[test]
+fn patterns_match_names() {
+    assert!(matches("x", "x") && !matches("x", "x_orig"));
+    assert!(matches("quirk_*_x", "quirk_10_x") && !matches("quirk_*_x", "quirk_0_X"));
 }

@@ -163,7 +163,10 @@ fn measure(
     };
     let limits = Limits::default();
     let found = codec.encode(picture, args.rate.goal(), &options, &mut |_, _| ())?;
-    let goal = codec::RateGoal::Quality(found.quality);
+    let goal = match codec.rates() {
+        codec::Rates::Fixed => codec::RateGoal::Usual,
+        codec::Rates::Variable => codec::RateGoal::Quality(found.quality),
+    };
     let (mut encode, mut decode) = (Vec::new(), Vec::new());
     let rounds = args.warmup + args.runs;
     for round in 0..rounds {

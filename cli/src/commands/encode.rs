@@ -257,7 +257,7 @@ mod tests {
     fn defaults() {
         let args = encode("a.png");
         assert_eq!(args.inputs, [PathBuf::from("a.png")]);
-        assert_eq!(args.rate.goal(), RateGoal::Quality(Quality::DEFAULT));
+        assert_eq!(args.rate.goal(), RateGoal::Usual);
         assert_eq!((args.effort.effort, args.effort.tile), (7, Tile::Auto));
         assert_eq!(args.keep, Keep::ALL);
         assert_eq!(args.limit_pixels, Limits::default().max_pixels);

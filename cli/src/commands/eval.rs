@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use codec::{EncodeOptions, Limits, Quality, RateGoal};
+use codec::{EncodeOptions, Limits, Quality, RateGoal, Rates};
 use codec_eval::anchors::{self, Anchor};
 use codec_eval::{
     Coded, Metric, RdCurve, RgbImage, evaluate_anchor, evaluate_serial, load_pictures, plot, report,
@@ -25,7 +25,7 @@ use crate::exit::Status;
 pub struct EvalArgs {
     /// Folder of pictures
     pub folder: PathBuf,
-    /// Qualities in 0..100
+    /// Qualities in 0..100; models with one rate have one point
     #[arg(
         long,
         value_name = "LIST",
@@ -86,11 +86,14 @@ pub fn run(args: &EvalArgs, console: &Console) -> anyhow::Result<Status> {
         args.effort,
         device.name()
     );
-    let qualities: Vec<f64> = args
-        .quality
-        .iter()
-        .map(|q| f64::from(q.hundredths()) / 100.0)
-        .collect();
+    let qualities: Vec<f64> = match codec.rates() {
+        Rates::Fixed => vec![0.0],
+        Rates::Variable => args
+            .quality
+            .iter()
+            .map(|q| f64::from(q.hundredths()) / 100.0)
+            .collect(),
+    };
     let ours = evaluate_serial(
         &codec.id().name,
         &description,
@@ -174,7 +177,10 @@ fn code(
         picture.as_raw().clone(),
     )
     .map_err(|e| codec::Error::BadParameter(e.to_string()))?;
-    let goal = RateGoal::Quality(Quality::new(quality as f32)?);
+    let goal = match codec.rates() {
+        Rates::Fixed => RateGoal::Usual,
+        Rates::Variable => RateGoal::Quality(Quality::new(quality as f32)?),
+    };
     let clock = Instant::now();
     let file = codec.encode(&source, goal, options, &mut |_, _| ())?;
     let encoding_time = clock.elapsed().as_secs_f64();

@@ -39,7 +39,7 @@ pub fn run(command: Command, console: &Console) -> anyhow::Result<Status> {
         Command::TrainCoordinator(args) => coordinator::run(&args, console),
         Command::Eval(args) => eval::run(&args, console),
         Command::Datasets(command) => datasets::run(&command, console),
-        Command::Models(command) => models::run(&command),
+        Command::Models(command) => models::run(&command, console),
         Command::Completions(args) => completions::run(&args),
     }
 }
@@ -67,7 +67,7 @@ fn model_and_weights<'a>(
         Some(path)
             if weights.is_none()
                 && path.exists()
-                && codec::models()
+                && codec::models::built_in()
                     .iter()
                     .all(|known| Path::new(known.name) != path) =>
         {

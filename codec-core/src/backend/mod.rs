@@ -5,6 +5,7 @@
 //! the slice kernels of [`crate::kernels`], and `Autodiff<Flex>` with the same kernels and their gradients.
 //! Networks are generic over [`CodecBackend`], the sum of these traits.
 
+mod checkerboard;
 mod conv;
 mod flex;
 mod nearest;
@@ -19,6 +20,7 @@ mod slices;
 pub mod update;
 pub mod wavelet;
 mod wavelet_plain;
+mod window;
 
 use burn::tensor::backend::Backend;
 use burn_autodiff::Autodiff;
@@ -26,6 +28,7 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
+pub use checkerboard::{CheckerboardOps, Parity};
 pub use conv::ConvOps;
 pub use nearest::NearestOps;
 pub use network::NetworkOps;
@@ -35,6 +38,7 @@ pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
 pub use update::{AdamResult, AdamStep, UpdateOps};
 pub use wavelet::{Boundary, WaveletOps};
+pub use window::{WindowOps, Windows};
 
 /// Implements traits without required items for the GPU backends that are switched on, and for autodiff over them.
 ///
@@ -76,6 +80,8 @@ pub trait CodecBackend:
     + RateOps
     + PlaneOps
     + UpdateOps
+    + CheckerboardOps
+    + WindowOps
 {
 }
 

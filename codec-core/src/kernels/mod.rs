@@ -1,6 +1,7 @@
 //! CPU kernels on plain slices: no tensors, no backends, the same bits for any number of threads.
 
 pub mod activation;
+pub(crate) mod checkerboard;
 pub mod conv;
 pub mod conv_gradient;
 pub mod depthwise;
@@ -18,3 +19,4 @@ mod unfold;
 pub(crate) mod update;
 pub(crate) mod wavelet;
 pub(crate) mod wavelet_short;
+pub(crate) mod window;

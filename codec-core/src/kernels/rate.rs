@@ -64,7 +64,7 @@ fn polynomial<const N: usize>(x: f32, c: &[f32; N]) -> f32 {
 
 /// `2^x`, zero below about -126.
 #[inline(always)]
-fn exp2(x: f32) -> f32 {
+pub(crate) fn exp2(x: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
     let x = x.clamp(-126.0, 126.0);
     let shifted = x + MAGIC;

@@ -3,10 +3,12 @@
 //! [`Tensors`] is what a checkpoint is read into, under its authors' key names. A [`Loader`] hands them to a network's
 //! constructor with the shape that it expects and keeps the account of what was mapped, missing, misshaped and unused.
 
+mod checkpoint;
 mod file;
 mod loader;
 mod tensors;
 
+pub use checkpoint::Checkpoint;
 pub use file::WeightsFile;
 pub(crate) use file::metadata_entry;
 pub use loader::{Loader, Misshaped, Report};

@@ -8,7 +8,7 @@ use codec_core::weights::{Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
 use super::family::{Family, Imported, Model};
-use super::{hyperprior, wpmr};
+use super::{hyperprior, vqgan, wpmr};
 use crate::coder::ImageCoder;
 
 /// Generates [`ImageModel`] over the families that are imported; `wpmr`, our own, has a weights file of its own.
@@ -128,6 +128,9 @@ macro_rules! families {
 
 families! {
     Hyperprior(hyperprior::Hyperprior),
+    Vqgan(vqgan::Vqgan),
+    VqganLc(vqgan::VqganLc),
+    SimVq(vqgan::SimVq),
 }
 
 fn recognizes<F: Family>(tensors: &Tensors) -> bool {

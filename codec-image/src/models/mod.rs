@@ -4,6 +4,9 @@ mod any;
 pub mod check;
 pub mod family;
 pub mod hyperprior;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod vqgan;
 pub mod wpmr;
 
 use burn::tensor::Tensor;

@@ -1,68 +1,59 @@
-//! `codec models`: the models that are built in.
+//! `codec models`: built-in models, and those that the user imports from published checkpoints.
 
-use clap::{Args, Subcommand};
-use serde_json::json;
+mod export;
+mod import;
+mod list;
+mod show;
+mod verify;
 
-use crate::console::{print, print_json, size};
+use clap::Subcommand;
+
+use crate::console::Console;
 use crate::exit::Status;
 
 /// Commands about models.
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
-    /// List the models that are built in
-    List(ListArgs),
-}
-
-/// Options of `codec models list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print one JSON line per model on stdout
-    #[arg(long)]
-    pub json: bool,
+    /// List the models that are built in or imported
+    List(list::ListArgs),
+    /// Make a model of an author's checkpoint
+    Import(import::ImportArgs),
+    /// Show hyperparameters and tensors of a model
+    Show(show::ShowArgs),
+    /// Check that models are whole
+    Verify(verify::VerifyArgs),
+    /// Write a model's tensors under its authors' names
+    Export(export::ExportArgs),
+    /// Print where the weights of a model are
+    Path(show::PathArgs),
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// A closed pipe.
-pub fn run(command: &ModelsCommand) -> anyhow::Result<Status> {
-    let ModelsCommand::List(args) = command;
-    for model in codec::models() {
-        if args.json {
-            print_json(&json!({
-                "schema": "codec.models/1",
-                "name": model.name,
-                "digest": model.digest.to_string(),
-                "bytes": model.bytes,
-                "default": model.is_default,
-            }))?;
-        } else {
-            let note = if model.is_default { "  default" } else { "" };
-            print(&format!(
-                "{:<16}{}  {:>9}{note}\n",
-                model.name,
-                model.digest,
-                size(model.bytes as u64)
-            ))?;
-        }
+/// As [`super::run`].
+pub fn run(command: &ModelsCommand, console: &Console) -> anyhow::Result<Status> {
+    match command {
+        ModelsCommand::List(args) => list::run(args),
+        ModelsCommand::Import(args) => import::run(args, console),
+        ModelsCommand::Show(args) => show::run(args),
+        ModelsCommand::Verify(args) => verify::run(args, console),
+        ModelsCommand::Export(args) => export::run(args),
+        ModelsCommand::Path(args) => show::path(args),
     }
-    Ok(Status::Done)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::Command;
-    use crate::args::tests::parse;
-
-    #[test]
-    fn options_parse() {
-        let Command::Models(ModelsCommand::List(args)) =
-            parse("models list --json").unwrap().command
-        else {
-            panic!()
-        };
-        assert!(args.json);
-        assert!(parse("models").is_err());
+/// Weights of a model that is imported, or of a weights file.
+fn weights(model: &str) -> anyhow::Result<Vec<u8>> {
+    let path = std::path::Path::new(model);
+    if path.is_file() {
+        return Ok(super::read_weights(Some(path))?.unwrap_or_default());
     }
+    let stored = codec::models::ModelStore::user()?.get(model)?;
+    stored.ok_or_else(|| {
+        codec::Error::UnknownModel {
+            name: model.to_owned(),
+        }
+        .into()
+    })
 }

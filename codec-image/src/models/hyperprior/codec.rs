@@ -1,7 +1,7 @@
 //! Tiles to bytes and back.
 //!
 //! A payload is the check value of `models::check`, then one stream: hyperlatents in order c, h, w with a table a channel,
-//! then latents in the same order with the tables that their scales select. With a factorized prior there are only latents,
+//! then latents with the tables that their scales select, in the same order or, with a context model, h, w, c. With a factorized prior there are only latents,
 //! with a table a channel.
 
 use std::time::Instant;
@@ -14,7 +14,7 @@ use codec_entropy::{Decoder, Encoder};
 
 use super::config::HyperpriorConfig;
 use super::family::Hyperprior;
-use super::model::{Hyper, Network};
+use super::model::Network;
 use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
@@ -28,51 +28,6 @@ pub struct Coder<B: CodecBackend> {
     config: HyperpriorConfig,
     network: Network<B>,
     device: B::Device,
-}
-
-/// Latents of one picture on the host.
-pub(super) struct Latents {
-    /// What is coded.
-    pub symbols: Vec<i32>,
-    /// With which table.
-    pub indexes: Vec<u8>,
-    /// What the synthesis sees.
-    pub values: Vec<f32>,
-    /// Likelihoods of the values.
-    pub likelihoods: Vec<f32>,
-}
-
-impl<B: CodecBackend> Hyper<B> {
-    /// Scales and means of one picture's latents, from decoded hyperlatents.
-    pub(super) fn host_parameters(&self, z: Tensor<B, 4>) -> Result<(Vec<f32>, Vec<f32>), Error> {
-        let parameters = self.synthesis(z);
-        let scales = host(parameters.scales)?;
-        let means = match parameters.means {
-            Some(means) => host(means)?,
-            None => vec![0.0; scales.len()],
-        };
-        Ok((scales, means))
-    }
-
-    /// Quantized latents.
-    pub(super) fn quantize(&self, y: &[f32], scales: &[f32], means: &[f32]) -> Latents {
-        let symbol = |(&y, &mean): (&f32, &f32)| (y - mean).round_ties_even() as i32;
-        let symbols: Vec<i32> = y.iter().zip(means).map(symbol).collect();
-        let residuals = symbols.iter().zip(scales);
-        Latents {
-            indexes: scales.iter().map(|&s| self.gaussian.index(s)).collect(),
-            likelihoods: residuals
-                .map(|(&v, &scale)| self.gaussian.likelihood(v as f32, scale))
-                .collect(),
-            values: dequantize(&symbols, means),
-            symbols,
-        }
-    }
-}
-
-fn dequantize(symbols: &[i32], means: &[f32]) -> Vec<f32> {
-    let pairs = symbols.iter().zip(means);
-    pairs.map(|(&symbol, &mean)| symbol as f32 + mean).collect()
 }
 
 /// Latents of a tile: rows and columns.
@@ -122,6 +77,27 @@ impl<B: CodecBackend> Coder<B> {
         let shape = [1, channels, grid.height, grid.width];
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
+
+    /// Decodes what has a table a channel.
+    fn pull(
+        &self,
+        decoder: &mut Decoder<'_>,
+        check: &mut Check,
+        channels: usize,
+        grid: Grid,
+    ) -> Result<Vec<f32>, Error> {
+        let bottleneck = &self.network.bottleneck;
+        let mut symbols = vec![0; channels * grid.area()];
+        decoder
+            .decode(
+                &bottleneck.indexes(grid.area()),
+                bottleneck.tables(),
+                &mut symbols,
+            )
+            .map_err(damaged)?;
+        check.symbols(&symbols);
+        Ok(bottleneck.dequantize(&symbols, grid.area()))
+    }
 }
 
 impl<B: CodecBackend> ImageCoder for Coder<B> {
@@ -165,8 +141,8 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
                 width: grid.width / 4,
             };
             let z = self.tensor(z, self.config.width, hyper_grid);
-            let (scales, means) = hyper.host_parameters(z)?;
-            let latents = hyper.quantize(&y, &scales, &means);
+            let parameters = hyper.parameters(z)?;
+            let latents = hyper.quantize(&y, &parameters, [grid.height, grid.width])?;
             check.tables(&latents.indexes);
             check.symbols(&latents.symbols);
             estimate += bits(&latents.likelihoods);
@@ -205,38 +181,23 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let grid = Grid::of(width, height)?;
         let (expected, stream) = Check::open(bytes)?;
         let mut decoder = Decoder::new(stream).map_err(damaged)?;
-        let bottleneck = &self.network.bottleneck;
         let mut check = Check::new();
-        let mut pull = |channels: usize, area: usize| -> Result<(Vec<i32>, Vec<f32>), Error> {
-            let mut symbols = vec![0; channels * area];
-            decoder
-                .decode(&bottleneck.indexes(area), bottleneck.tables(), &mut symbols)
-                .map_err(damaged)?;
-            check.symbols(&symbols);
-            let values = bottleneck.dequantize(&symbols, area);
-            Ok((symbols, values))
-        };
         let y = if let Some(hyper) = &self.network.hyper {
             let hyper_grid = Grid {
                 height: grid.height / 4,
                 width: grid.width / 4,
             };
-            let (_, z) = pull(self.config.width, hyper_grid.area())?;
+            let z = self.pull(&mut decoder, &mut check, self.config.width, hyper_grid)?;
             let z = self.tensor(z, self.config.width, hyper_grid);
-            let (scales, means) = hyper.host_parameters(z)?;
-            let indexes: Vec<u8> = scales.iter().map(|&s| hyper.gaussian.index(s)).collect();
-            check.tables(&indexes);
+            let parameters = hyper.parameters(z)?;
             stages.context = clock.elapsed();
             let clock = Instant::now();
-            let mut symbols = vec![0; indexes.len()];
-            decoder
-                .decode(&indexes, hyper.gaussian.tables(), &mut symbols)
-                .map_err(damaged)?;
-            check.symbols(&symbols);
+            let size = [grid.height, grid.width];
+            let y = hyper.decode(&mut decoder, &mut check, &parameters, size)?;
             stages.entropy = clock.elapsed();
-            dequantize(&symbols, &means)
+            y
         } else {
-            let (_, y) = pull(self.config.latents, grid.area())?;
+            let y = self.pull(&mut decoder, &mut check, self.config.latents, grid)?;
             stages.entropy = clock.elapsed();
             y
         };

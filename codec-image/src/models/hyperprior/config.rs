@@ -19,6 +19,9 @@ pub enum Architecture {
     /// Means, too.
     #[serde(rename = "mbt2018-mean")]
     MeanScale,
+    /// Means and scales from the latents before, too, one position after the other.
+    #[serde(rename = "mbt2018")]
+    Autoregressive,
 }
 
 /// Hyperparameters.
@@ -50,21 +53,19 @@ impl HyperpriorConfig {
             ))),
             None => Err(Error::malformed(format!("weights: {name} is missing"))),
         };
-        if tensors.contains("context_prediction.weight") {
-            return Err(Error::unsupported(
-                "autoregressive context models of the hyperprior family",
-            ));
-        }
         let (width, latents) = (channels("g_a.0.weight")?, channels("g_a.6.weight")?);
         let architecture = match tensors.shape("h_s.4.weight") {
             None => Architecture::Factorized,
             Some(&[output, ..]) if output == latents => Architecture::Scale,
-            Some(&[output, ..]) if output == 2 * latents => Architecture::MeanScale,
-            Some(shape) => {
+            Some(&[output, ..]) if output != 2 * latents => {
                 return Err(Error::malformed(format!(
-                    "weights: h_s.4.weight has shape {shape:?}"
+                    "weights: h_s.4.weight has {output} outputs for {latents} latents"
                 )));
             }
+            Some(_) if tensors.contains("context_prediction.weight") => {
+                Architecture::Autoregressive
+            }
+            Some(_) => Architecture::MeanScale,
         };
         Ok(Self {
             width,

@@ -11,6 +11,7 @@ use codec_core::layers::{
 use codec_core::weights::Loader;
 
 use super::config::{Architecture, HyperpriorConfig};
+use super::context::Context;
 
 /// Side of the kernels of strided layers.
 const KERNEL: usize = 5;
@@ -33,10 +34,14 @@ pub(super) struct Hyper<B: Backend> {
     expand: [ConvTranspose<B>; 2],
     output: Conv<B>,
     with_means: bool,
+    /// What the latents before say.
+    pub context: Option<Context>,
     pub gaussian: GaussianConditional,
 }
 
 /// What the hyperprior says of the latents.
+///
+/// With a context model, the two halves are features for it.
 pub(super) struct Parameters<B: Backend> {
     /// Standard deviations before their lower bound, `[n, M, h, w]`.
     pub scales: Tensor<B, 4>,
@@ -77,7 +82,9 @@ impl<B: CodecBackend> Network<B> {
         let hyper = match config.architecture {
             Architecture::Factorized => None,
             Architecture::Scale => Some(Hyper::load([n, n, m], config, loader)?),
-            Architecture::MeanScale => Some(Hyper::load([m, 3 * m / 2, 2 * m], config, loader)?),
+            Architecture::MeanScale | Architecture::Autoregressive => {
+                Some(Hyper::load([m, 3 * m / 2, 2 * m], config, loader)?)
+            }
         };
         let channels = if hyper.is_some() { n } else { m };
         let bottleneck = EntropyBottleneck::load(
@@ -134,7 +141,9 @@ impl<B: CodecBackend> Hyper<B> {
             ],
             expand: [double(0, [n, first]), double(2, [first, second])],
             output: conv([second, output], 1, 3, synthesis.at(4)),
-            with_means: config.architecture == Architecture::MeanScale,
+            with_means: config.architecture != Architecture::Scale,
+            context: (config.architecture == Architecture::Autoregressive)
+                .then(|| Context::load(config, loader)),
             gaussian: GaussianConditional::load(&loader.at("gaussian_conditional"))?,
         })
     }

@@ -5,8 +5,9 @@ use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_core::weights::{HostTensor, Tensors};
-use codec_entropy::encode_compressai;
+use codec_entropy::{compressai_gaussian_tables, encode_compressai};
 
+use super::latents::HostParameters;
 use super::model::Network;
 use crate::models::host;
 
@@ -78,21 +79,27 @@ pub(super) fn trace<B: CodecBackend>(
             HostTensor::floats(&z_shape, z_likelihoods)?,
         );
         out.insert("z_symbols", wide(&z_shape, &z_symbols)?);
-        let latents = hyper.quantize(&parts(y)?, &scales, &means);
-        y_hat.extend(latents.values);
-        y_likelihoods.extend(latents.likelihoods);
         let each = (m * h * w).max(1);
-        let pairs = latents
-            .symbols
+        let pictures = parts(y)?;
+        let pictures = pictures
             .chunks(each)
-            .zip(latents.indexes.chunks(each));
-        for (picture, (symbols, indexes)) in pairs.enumerate() {
+            .zip(scales.chunks(each))
+            .zip(means.chunks(each));
+        for (picture, ((y, scales), means)) in pictures.enumerate() {
+            let parameters = HostParameters {
+                scales: scales.to_vec(),
+                means: means.to_vec(),
+            };
+            let latents = hyper.quantize(y, &parameters, [h, w])?;
+            let tables = hyper.gaussian.tables();
             let bytes =
-                encode_compressai(symbols, indexes, hyper.gaussian.tables()).map_err(coded)?;
+                encode_compressai(&latents.symbols, &latents.indexes, tables).map_err(coded)?;
             out.insert(format!("y_string_{picture}"), string(bytes)?);
+            y_hat.extend(latents.values);
+            y_likelihoods.extend(latents.likelihoods);
+            y_symbols.extend(latents.symbols);
+            y_indexes.extend(latents.indexes.into_iter().map(i32::from));
         }
-        y_symbols.extend(latents.symbols);
-        y_indexes.extend(latents.indexes.into_iter().map(i32::from));
     } else {
         for (picture, y) in parts(y)?.chunks((m * h * w).max(1)).enumerate() {
             let symbols = bottleneck.quantize(y, h * w);
@@ -132,6 +139,10 @@ pub(super) fn trace<B: CodecBackend>(
     let auxiliary = bottleneck.auxiliary_loss() as f32;
     out.insert("aux_loss", HostTensor::floats(&[1], vec![auxiliary])?);
     tables(&mut out, "entropy_bottleneck", bottleneck.rebuilt_tables()?)?;
+    if network.hyper.is_some() {
+        let rebuilt = compressai_gaussian_tables().map_err(coded)?;
+        tables(&mut out, "gaussian_conditional", rebuilt)?;
+    }
     Ok(out)
 }
 

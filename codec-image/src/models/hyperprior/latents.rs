@@ -1,0 +1,146 @@
+//! Latents under a hyperprior: what is coded, with which tables, and what the synthesis sees.
+
+use burn::tensor::Tensor;
+use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use codec_entropy::Decoder;
+
+use super::context::Position;
+use super::model::Hyper;
+use crate::models::check::Check;
+use crate::models::host;
+
+/// Latents of one picture on the host.
+pub(super) struct Latents {
+    /// What is coded, in coding order: channels, rows, columns, or rows, columns, channels with a context model.
+    pub symbols: Vec<i32>,
+    /// With which table, in the same order.
+    pub indexes: Vec<u8>,
+    /// Likelihoods of the values, in the same order.
+    pub likelihoods: Vec<f32>,
+    /// What the synthesis sees, `[M, h, w]`.
+    pub values: Vec<f32>,
+}
+
+/// Parameters on the host, `[M, h, w]` each.
+pub(super) struct HostParameters {
+    pub scales: Vec<f32>,
+    pub means: Vec<f32>,
+}
+
+impl<B: CodecBackend> Hyper<B> {
+    /// Scales and means of one picture's latents, or the features that stand in their place with a context model.
+    pub fn parameters(&self, z: Tensor<B, 4>) -> Result<HostParameters, Error> {
+        let parameters = self.synthesis(z);
+        let scales = host(parameters.scales)?;
+        let means = match parameters.means {
+            Some(means) => host(means)?,
+            None => vec![0.0; scales.len()],
+        };
+        Ok(HostParameters { scales, means })
+    }
+
+    /// Quantizes latents `[M, h, w]`.
+    pub fn quantize(
+        &self,
+        y: &[f32],
+        parameters: &HostParameters,
+        size: [usize; 2],
+    ) -> Result<Latents, Error> {
+        let HostParameters { scales, means } = parameters;
+        let gaussian = &self.gaussian;
+        let Some(context) = &self.context else {
+            let symbols = rounded(y, means);
+            let residuals = symbols.iter().zip(scales);
+            return Ok(Latents {
+                indexes: scales.iter().map(|&s| gaussian.index(s)).collect(),
+                likelihoods: residuals
+                    .map(|(&v, &scale)| gaussian.likelihood(v as f32, scale))
+                    .collect(),
+                values: dequantize(&symbols, means),
+                symbols,
+            });
+        };
+        let mut latents = Latents {
+            symbols: Vec::with_capacity(y.len()),
+            indexes: Vec::with_capacity(y.len()),
+            likelihoods: Vec::with_capacity(y.len()),
+            values: Vec::new(),
+        };
+        let area = size[0] * size[1];
+        let features = [scales.as_slice(), means.as_slice()].concat();
+        let code = |position: usize, known: Position<'_>, out: &mut [f32]| -> Result<(), Error> {
+            let y: Vec<f32> = y.iter().skip(position).step_by(area).copied().collect();
+            let symbols = rounded(&y, known.means);
+            for (&symbol, &scale) in symbols.iter().zip(known.scales) {
+                latents.indexes.push(gaussian.index(scale));
+                latents
+                    .likelihoods
+                    .push(gaussian.likelihood(symbol as f32, scale));
+            }
+            fill(out, &symbols, known.means);
+            latents.symbols.extend(symbols);
+            Ok(())
+        };
+        let values = context.run(&features, size, code)?;
+        Ok(Latents { values, ..latents })
+    }
+
+    /// Decodes latents `[M, h, w]`, and tells `check` what was decoded.
+    pub fn decode(
+        &self,
+        decoder: &mut Decoder<'_>,
+        check: &mut Check,
+        parameters: &HostParameters,
+        size: [usize; 2],
+    ) -> Result<Vec<f32>, Error> {
+        let HostParameters { scales, means } = parameters;
+        let mut pull = |scales: &[f32]| -> Result<(Vec<u8>, Vec<i32>), Error> {
+            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.index(s)).collect();
+            let mut symbols = vec![0; indexes.len()];
+            decoder
+                .decode(&indexes, self.gaussian.tables(), &mut symbols)
+                .map_err(Check::drift)?;
+            Ok((indexes, symbols))
+        };
+        let Some(context) = &self.context else {
+            let (indexes, symbols) = pull(scales)?;
+            check.tables(&indexes);
+            check.symbols(&symbols);
+            return Ok(dequantize(&symbols, means));
+        };
+        let (mut all_indexes, mut all_symbols) = (Vec::new(), Vec::new());
+        let features = [scales.as_slice(), means.as_slice()].concat();
+        let code = |_: usize, known: Position<'_>, out: &mut [f32]| -> Result<(), Error> {
+            let (indexes, symbols) = pull(known.scales)?;
+            fill(out, &symbols, known.means);
+            all_indexes.extend(indexes);
+            all_symbols.extend(symbols);
+            Ok(())
+        };
+        let values = context.run(&features, size, code)?;
+        check.tables(&all_indexes);
+        check.symbols(&all_symbols);
+        Ok(values)
+    }
+}
+
+/// `round(y - mean)`, ties to even.
+fn rounded(y: &[f32], means: &[f32]) -> Vec<i32> {
+    let pairs = y.iter().zip(means);
+    pairs
+        .map(|(&y, &mean)| (y - mean).round_ties_even() as i32)
+        .collect()
+}
+
+fn dequantize(symbols: &[i32], means: &[f32]) -> Vec<f32> {
+    let mut values = vec![0.0; symbols.len()];
+    fill(&mut values, symbols, means);
+    values
+}
+
+fn fill(out: &mut [f32], symbols: &[i32], means: &[f32]) {
+    for ((slot, &symbol), &mean) in out.iter_mut().zip(symbols).zip(means) {
+        *slot = symbol as f32 + mean;
+    }
+}

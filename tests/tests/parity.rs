@@ -34,6 +34,21 @@ const FAMILIES: &[Family] = &[
         inputs: &["x", "x_orig"],
     },
     Family {
+        folder: "simvq",
+        name: "simvq",
+        inputs: &["z"],
+    },
+    Family {
+        folder: "vqgan",
+        name: "vqgan",
+        inputs: &["x"],
+    },
+    Family {
+        folder: "vqgan_lc",
+        name: "vqgan_lc",
+        inputs: &["h"],
+    },
+    Family {
         folder: "walloc2d",
         name: "walloc",
         inputs: &["x", "x_orig", "quirk_*_x"],
@@ -261,6 +276,21 @@ fn hyperprior() {
 #[test]
 fn mlicpp() {
     family("mlicpp");
+}
+
+#[test]
+fn simvq() {
+    family("simvq");
+}
+
+#[test]
+fn vqgan() {
+    family("vqgan");
+}
+
+#[test]
+fn vqgan_lc() {
+    family("vqgan_lc");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use codec_core::weights::{Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
 use super::family::{Family, Imported, Model};
-use super::{hyperprior, mlicpp, wpmr};
+use super::{hyperprior, mlicpp, vqgan, walloc, wpmr};
 use crate::coder::ImageCoder;
 
 /// Generates [`ImageModel`] over the families that are imported; `wpmr`, our own, has a weights file of its own.
@@ -129,8 +129,10 @@ macro_rules! families {
 families! {
     Hyperprior(hyperprior::Hyperprior),
     Mlicpp(mlicpp::Mlicpp),
+    Vqgan(vqgan::Vqgan),
+    VqganLc(vqgan::VqganLc),
+    SimVq(vqgan::SimVq),
     Walloc(walloc::Walloc),
-    Mlicpp(mlicpp::Mlicpp),
 }
 
 fn recognizes<F: Family>(tensors: &Tensors) -> bool {

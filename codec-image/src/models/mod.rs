@@ -9,6 +9,7 @@ pub mod mlicpp;
 mod record;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod vqgan;
 pub mod walloc;
 pub mod wpmr;
 

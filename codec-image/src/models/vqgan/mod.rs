@@ -13,14 +13,16 @@ mod network;
 pub mod quantizers;
 mod trace;
 
-use codec_core::backend::CodecBackend;
-use codec_core::weights::{Loader, Tensors};
 use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use codec_core::container::Profile;
+use codec_core::weights::{Loader, Tensors};
 use serde_json::Value;
 
 pub use codec::Coder;
 pub use config::{Kind, NetworkConfig, VqganConfig};
 pub use network::Network;
+pub use quantizers::{SimVq, VqganLc};
 
 use super::family::{Family, Model};
 use crate::coder::ImageCoder;
@@ -31,6 +33,8 @@ pub struct Vqgan;
 
 impl Family for Vqgan {
     const NAME: &'static str = "vqgan";
+    /// Indexes decode to the same values anywhere.
+    const PROFILE: Profile = Profile::Portable;
     type Config = VqganConfig;
     type Network<B: CodecBackend> = Network<B>;
 

@@ -18,7 +18,7 @@ use crate::models::family::{Family, Model};
 const FILTER_TOLERANCE: f32 = 1e-5;
 
 /// The family.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Walloc;
 
 impl Family for Walloc {

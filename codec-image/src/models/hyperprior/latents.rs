@@ -20,9 +20,12 @@ pub(super) struct Latents {
     pub likelihoods: Vec<f32>,
     /// What the synthesis sees, `[M, h, w]`.
     pub values: Vec<f32>,
+    /// What they were coded under.
+    pub parameters: HostParameters,
 }
 
 /// Parameters on the host, `[M, h, w]` each.
+#[derive(Clone)]
 pub(super) struct HostParameters {
     pub scales: Vec<f32>,
     pub means: Vec<f32>,
@@ -59,6 +62,7 @@ impl<B: CodecBackend> Hyper<B> {
                     .collect(),
                 values: dequantize(&symbols, means),
                 symbols,
+                parameters: parameters.clone(),
             });
         };
         let mut latents = Latents {
@@ -66,6 +70,7 @@ impl<B: CodecBackend> Hyper<B> {
             indexes: Vec::with_capacity(y.len()),
             likelihoods: Vec::with_capacity(y.len()),
             values: Vec::new(),
+            parameters: parameters.clone(),
         };
         let area = size[0] * size[1];
         let features = [scales.as_slice(), means.as_slice()].concat();
@@ -80,6 +85,8 @@ impl<B: CodecBackend> Hyper<B> {
             }
             fill(out, &symbols, known.means);
             latents.symbols.extend(symbols);
+            scatter(&mut latents.parameters.scales, known.scales, position, area);
+            scatter(&mut latents.parameters.means, known.means, position, area);
             Ok(())
         };
         let values = context.run(&features, size, code)?;
@@ -123,6 +130,12 @@ impl<B: CodecBackend> Hyper<B> {
         check.symbols(&all_symbols);
         Ok(values)
     }
+}
+
+/// Sets one position of every plane of `area` values.
+fn scatter(planes: &mut [f32], values: &[f32], position: usize, area: usize) {
+    let slots = planes.iter_mut().skip(position).step_by(area.max(1));
+    slots.zip(values).for_each(|(slot, &value)| *slot = value);
 }
 
 /// `round(y - mean)`, ties to even.

@@ -6,19 +6,21 @@
 
 use std::time::Instant;
 
+use burn::backend::Autodiff;
+use burn::tensor::backend::BackendTypes;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_entropy::{Decoder, Encoder};
 
-use super::config::MlicppConfig;
 use super::family::Mlicpp;
 use super::model::Network;
 use super::slice::{Group, Halves, Observer, halves};
 use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
+use crate::models::annealing::Schedule;
 use crate::models::check::Check;
 use crate::models::family::Model;
 use crate::models::grid::Grid;
@@ -26,9 +28,9 @@ use crate::models::host;
 
 /// A model on a device.
 pub struct Coder<B: CodecBackend> {
-    config: MlicppConfig,
-    network: Network<B>,
-    device: B::Device,
+    pub(super) model: Model<Mlicpp>,
+    pub(super) network: Network<B>,
+    pub(super) device: B::Device,
 }
 
 /// Latents of pictures as they are coded.
@@ -43,6 +45,22 @@ pub(super) struct Coded<B: CodecBackend> {
     pub decoded: Tensor<B, 4>,
 }
 
+/// What the latents of the group of this number, in coding order, differ from their means.
+pub(super) fn residual<B: CodecBackend>(
+    [anchors, others]: &Halves<B>,
+    number: usize,
+    group: &Group<B>,
+) -> Tensor<B, 4> {
+    let [_, channels, _, _] = group.means.dims();
+    let half = if number.is_multiple_of(2) {
+        anchors
+    } else {
+        others
+    };
+    let values = half.clone().narrow(1, number / 2 * channels, channels);
+    values - group.means.clone()
+}
+
 impl<B: CodecBackend> Network<B> {
     /// Quantizes latents `[n, M, h, w]` against the contexts that grow with them.
     pub(super) fn encode(
@@ -54,13 +72,7 @@ impl<B: CodecBackend> Network<B> {
         let y: Halves<B> = halves(y)?;
         let mut groups = Vec::new();
         let mut code = |group: &Group<B>| {
-            let count: usize = groups.len();
-            let (slice, parity) = (count / 2, count % 2);
-            let [_, channels, _, _] = group.means.dims();
-            let half = y.iter().nth(parity).cloned();
-            let half = half.unwrap_or_else(|| group.means.clone());
-            let values = half.narrow(1, slice * channels, channels);
-            let symbols = (values - group.means.clone()).round();
+            let symbols = residual(&y, groups.len(), group).round();
             groups.push((symbols.clone(), group.scales.clone()));
             Ok(symbols)
         };
@@ -113,7 +125,7 @@ impl<B: CodecBackend> Coder<B> {
     /// [`Error::Malformed`] for incomplete weights.
     pub fn new(model: &Model<Mlicpp>, device: &B::Device) -> Result<Self, Error> {
         Ok(Self {
-            config: model.config.clone(),
+            model: model.clone(),
             network: model.network(device)?,
             device: device.clone(),
         })
@@ -122,17 +134,21 @@ impl<B: CodecBackend> Coder<B> {
     /// Features of hyperlatents' symbols.
     fn features(&self, symbols: &[i32], grid: Grid) -> Result<Tensor<B, 4>, Error> {
         let z = self.network.bottleneck.dequantize(symbols, grid.area());
-        let z = grid.tensor(z, self.config.width, &self.device);
+        let z = grid.tensor(z, self.model.config.width, &self.device);
         self.network.hyper_synthesis.forward(z)
     }
 }
 
-impl<B: CodecBackend> ImageCoder for Coder<B> {
+impl<B> ImageCoder for Coder<B>
+where
+    B: CodecBackend,
+    Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
+{
     fn rates(&self) -> Rates {
         Rates::Fixed
     }
 
-    fn encode_tile(&self, tile: RgbTile<'_>, _options: TileOptions) -> Result<EncodedTile, Error> {
+    fn encode_tile(&self, tile: RgbTile<'_>, options: TileOptions) -> Result<EncodedTile, Error> {
         let mut stages = Stages::default();
         let clock = Instant::now();
         let grid = Grid::of(tile.width, tile.height)?;
@@ -145,6 +161,10 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let area = grid.hyper().area();
         let z_symbols = bottleneck.quantize(&z, area);
         let features = self.features(&z_symbols, grid.hyper())?;
+        let y = match Schedule::of(options.effort) {
+            Some(schedule) => self.refined(tile, grid, y, &features, schedule)?,
+            None => y,
+        };
         let coded = network.encode(&y, features, None)?;
         let z_hat = bottleneck.dequantize(&z_symbols, area);
         let estimate = bits(&bottleneck.likelihoods(&z_hat, area)) + bits(&coded.likelihoods);
@@ -153,7 +173,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let clock = Instant::now();
         let (mut encoder, mut check) = (Encoder::new(), Check::new());
         check.symbols(&z_symbols);
-        let group = grid.area() / 2 * self.config.slice_channels();
+        let group = grid.area() / 2 * self.model.config.slice_channels();
         let groups = coded.symbols.chunks(group).zip(coded.indexes.chunks(group));
         for (symbols, indexes) in groups {
             check.tables(indexes);
@@ -187,7 +207,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut decoder = Decoder::new(stream).map_err(Check::drift)?;
         let mut check = Check::new();
         let area = grid.hyper().area();
-        let mut z = vec![0; self.config.width * area];
+        let mut z = vec![0; self.model.config.width * area];
         decoder
             .decode(&bottleneck.indexes(area), bottleneck.tables(), &mut z)
             .map_err(Check::drift)?;

@@ -3,7 +3,7 @@
 use burn::backend::Flex;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
-use codec_core::weights::{Loader, Report, Tensors, WeightsFile};
+use codec_core::weights::{HostTensor, Loader, Report, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,6 +58,15 @@ pub trait Family: Sized + 'static {
         model: &Model<Self>,
         device: &B::Device,
     ) -> Result<Box<dyn ImageCoder>, Error>;
+
+    /// Rows of the model's codebook as they are searched, `[codes, width]`, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for incomplete weights.
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        let _ = model;
+        Ok(None)
+    }
 
     /// All tensors that a parity fixture may ask for, from the inputs that it holds, under its names.
     ///

@@ -71,5 +71,5 @@ pub mod internals {
 
 pub use crate::codec::{Codec, Decoded};
 pub use crate::device::{BACKENDS, Device, DeviceChoice};
-pub use crate::info::{Info, ModelInfo, SectionInfo, header, info};
+pub use crate::info::{Info, ModelInfo, SectionInfo, WeightsPlace, header, info};
 pub use crate::threads::set_threads;

@@ -22,11 +22,38 @@ struct Family {
     inputs: &'static [&'static str],
 }
 
-const FAMILIES: &[Family] = &[Family {
-    folder: "hyperprior",
-    name: "hyperprior",
-    inputs: &["x", "x_orig"],
-}];
+const FAMILIES: &[Family] = &[
+    Family {
+        folder: "hyperprior",
+        name: "hyperprior",
+        inputs: &["x", "x_orig"],
+    },
+    Family {
+        folder: "mlicpp",
+        name: "mlicpp",
+        inputs: &["x", "x_orig"],
+    },
+    Family {
+        folder: "simvq",
+        name: "simvq",
+        inputs: &["z"],
+    },
+    Family {
+        folder: "vqgan",
+        name: "vqgan",
+        inputs: &["x"],
+    },
+    Family {
+        folder: "vqgan_lc",
+        name: "vqgan_lc",
+        inputs: &["h"],
+    },
+    Family {
+        folder: "walloc2d",
+        name: "walloc",
+        inputs: &["x", "x_orig", "quirk_*_x"],
+    },
+];
 
 /// Largest difference allowed, over the largest magnitude in the reference.
 const TOLERANCE: f64 = 1e-4;
@@ -244,6 +271,31 @@ fn family(folder: &str) {
 #[test]
 fn hyperprior() {
     family("hyperprior");
+}
+
+#[test]
+fn mlicpp() {
+    family("mlicpp");
+}
+
+#[test]
+fn simvq() {
+    family("simvq");
+}
+
+#[test]
+fn vqgan() {
+    family("vqgan");
+}
+
+#[test]
+fn vqgan_lc() {
+    family("vqgan_lc");
+}
+
+#[test]
+fn walloc() {
+    family("walloc2d");
 }
 
 #[test]

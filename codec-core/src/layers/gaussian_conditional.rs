@@ -1,7 +1,7 @@
 //! The Gaussian conditional of published models (Balle et al. 2018, as in CompressAI): scales to tables and likelihoods.
 
 use burn::tensor::backend::Backend;
-use codec_entropy::{SCALES, TableSet, compressai_gaussian_tables, scale_of};
+use codec_entropy::{SCALES, TableSet, compressai_gaussian_tables, compressai_scales};
 
 use super::tables::stored_tables;
 use crate::Error;
@@ -50,7 +50,7 @@ impl GaussianConditional {
             .flatten();
         let scales = match scales.and_then(HostTensor::as_floats) {
             Some(scales) => scales.to_vec(),
-            None => (0..SCALES).map(|i| scale_of(i) as f32).collect(),
+            None => compressai_scales().to_vec(),
         };
         let rising = scales.iter().zip(scales.iter().skip(1)).all(|(a, b)| a < b);
         if !rising {
@@ -58,12 +58,17 @@ impl GaussianConditional {
         }
         let tables = match stored_tables(scales.len(), loader)? {
             Some(tables) => tables,
-            None if scales.len() == SCALES => {
-                compressai_gaussian_tables().map_err(|e| Error::malformed(e.to_string()))?
-            }
-            None => return Err(Error::malformed("weights: no tables for these scales")),
+            None => built(&scales)?,
         };
         Ok(Self { scales, tables })
+    }
+
+    /// The tables that follow from the scales, whatever the checkpoint holds.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for scales that have none.
+    pub fn rebuilt_tables(&self) -> Result<TableSet, Error> {
+        built(&self.scales)
     }
 
     /// One table a scale.
@@ -90,6 +95,11 @@ impl GaussianConditional {
         let mass = cumulative((0.5 - distance) / scale) - cumulative((-0.5 - distance) / scale);
         mass.max(LIKELIHOOD_BOUND) as f32
     }
+}
+
+fn built(scales: &[f32]) -> Result<TableSet, Error> {
+    compressai_gaussian_tables(scales)
+        .map_err(|e| Error::malformed(format!("weights: Gaussian tables: {e}")))
 }
 
 /// Bits of likelihoods.

@@ -8,7 +8,7 @@ use codec_core::weights::{HostTensor, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
 use super::family::{Family, Imported, Model};
-use super::{hyperprior, vqgan, wpmr};
+use super::{hyperprior, mlicpp, vqgan, walloc, wpmr};
 use crate::coder::ImageCoder;
 
 /// Generates [`ImageModel`] over the families that are imported; `wpmr`, our own, has a weights file of its own.
@@ -139,9 +139,11 @@ macro_rules! families {
 
 families! {
     Hyperprior(hyperprior::Hyperprior),
+    Mlicpp(mlicpp::Mlicpp),
     Vqgan(vqgan::Vqgan),
     VqganLc(vqgan::VqganLc),
     SimVq(vqgan::SimVq),
+    Walloc(walloc::Walloc),
 }
 
 fn recognizes<F: Family>(tensors: &Tensors) -> bool {

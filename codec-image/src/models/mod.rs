@@ -3,10 +3,14 @@
 mod any;
 pub mod check;
 pub mod family;
+mod grid;
 pub mod hyperprior;
+pub mod mlicpp;
+mod record;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod vqgan;
+pub mod walloc;
 pub mod wpmr;
 
 use burn::tensor::Tensor;

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
@@ -20,40 +20,14 @@ use crate::coder::{
 };
 use crate::models::check::Check;
 use crate::models::family::Model;
+use crate::models::grid::Grid;
 use crate::models::host;
-use crate::planes::{Border, interleave, planes};
 
 /// A model on a device.
 pub struct Coder<B: CodecBackend> {
     config: HyperpriorConfig,
     network: Network<B>,
     device: B::Device,
-}
-
-/// Latents of a tile: rows and columns.
-#[derive(Clone, Copy)]
-struct Grid {
-    height: usize,
-    width: usize,
-}
-
-impl Grid {
-    fn of(width: usize, height: usize) -> Result<Self, Error> {
-        if width == 0 || height == 0 {
-            return Err(Error::bad_parameter(format!(
-                "invalid tile size {width}x{height}"
-            )));
-        }
-        let side = |side: usize| side.div_ceil(HyperpriorConfig::ALIGNMENT) * 4;
-        Ok(Self {
-            height: side(height),
-            width: side(width),
-        })
-    }
-
-    fn area(self) -> usize {
-        self.height * self.width
-    }
 }
 
 fn damaged(error: codec_entropy::Error) -> Error {
@@ -74,8 +48,7 @@ impl<B: CodecBackend> Coder<B> {
     }
 
     fn tensor(&self, values: Vec<f32>, channels: usize, grid: Grid) -> Tensor<B, 4> {
-        let shape = [1, channels, grid.height, grid.width];
-        Tensor::from_data(TensorData::new(values, shape), &self.device)
+        grid.tensor(values, channels, &self.device)
     }
 
     /// Decodes what has a table a channel.
@@ -109,14 +82,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut stages = Stages::default();
         let clock = Instant::now();
         let grid = Grid::of(tile.width, tile.height)?;
-        if tile.samples.len() != 3 * tile.width * tile.height {
-            return Err(Error::bad_parameter("a tile of the wrong length"));
-        }
-        let [height, width] = [grid.height * 16, grid.width * 16];
-        let pixels = planes(tile, width, height, Border::Zero);
-        let pixels =
-            Tensor::from_data(TensorData::new(pixels, [1, 3, height, width]), &self.device);
-        let latents = self.network.analysis(pixels);
+        let latents = self.network.analysis(grid.pixels(tile, &self.device)?);
         let y = host(latents.clone())?;
         stages.transform = clock.elapsed();
 
@@ -135,11 +101,8 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
             let symbols = bottleneck.quantize(&z, area);
             let z = bottleneck.dequantize(&symbols, area);
             push(&symbols, area).map_err(damaged)?;
-            estimate += bits(&bottleneck.likelihoods(&z, area)?);
-            let hyper_grid = Grid {
-                height: grid.height / 4,
-                width: grid.width / 4,
-            };
+            estimate += bits(&bottleneck.likelihoods(&z, area));
+            let hyper_grid = grid.hyper();
             let z = self.tensor(z, self.config.width, hyper_grid);
             let parameters = hyper.parameters(z)?;
             let latents = hyper.quantize(&y, &parameters, [grid.height, grid.width])?;
@@ -156,7 +119,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
             let symbols = bottleneck.quantize(&y, grid.area());
             push(&symbols, grid.area()).map_err(damaged)?;
             let y = bottleneck.dequantize(&symbols, grid.area());
-            estimate += bits(&bottleneck.likelihoods(&y, grid.area())?);
+            estimate += bits(&bottleneck.likelihoods(&y, grid.area()));
             stages.entropy = clock.elapsed();
         }
         let clock = Instant::now();
@@ -183,10 +146,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut decoder = Decoder::new(stream).map_err(damaged)?;
         let mut check = Check::new();
         let y = if let Some(hyper) = &self.network.hyper {
-            let hyper_grid = Grid {
-                height: grid.height / 4,
-                width: grid.width / 4,
-            };
+            let hyper_grid = grid.hyper();
             let z = self.pull(&mut decoder, &mut check, self.config.width, hyper_grid)?;
             let z = self.tensor(z, self.config.width, hyper_grid);
             let parameters = hyper.parameters(z)?;
@@ -208,13 +168,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let pixels = self
             .network
             .synthesis(self.tensor(y, self.config.latents, grid));
-        let stride = grid.width * 16;
-        let samples = interleave(
-            &host(pixels)?,
-            [stride, stride * grid.height * 16],
-            [0, 0],
-            [width, height],
-        );
+        let samples = grid.samples(pixels, [width, height])?;
         stages.transform = clock.elapsed();
         Ok(DecodedTile { samples, stages })
     }

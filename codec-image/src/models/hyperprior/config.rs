@@ -38,9 +38,6 @@ pub struct HyperpriorConfig {
 }
 
 impl HyperpriorConfig {
-    /// Pixels that a side is padded to a multiple of: four halvings, and two more for the hyperlatents.
-    pub const ALIGNMENT: usize = 64;
-
     /// The model of a checkpoint, by names and shapes alone.
     ///
     /// # Errors

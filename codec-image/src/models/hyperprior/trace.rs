@@ -5,11 +5,12 @@ use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_core::weights::{HostTensor, Tensors};
-use codec_entropy::{compressai_gaussian_tables, encode_compressai};
+use codec_entropy::encode_compressai;
 
 use super::latents::HostParameters;
 use super::model::Network;
 use crate::models::host;
+use crate::models::record::{bytes, integers, tables};
 
 /// Runs `x` through the model; names and meaning are those of the fixtures.
 pub(super) fn trace<B: CodecBackend>(
@@ -33,10 +34,6 @@ pub(super) fn trace<B: CodecBackend>(
     let (mut y_symbols, mut y_indexes) = (Vec::new(), Vec::new());
     let parts = |x: Tensor<B, 4>| -> Result<Vec<f32>, Error> { host(x) };
     let coded = |e: codec_entropy::Error| Error::malformed(e.to_string());
-    let string = |bytes: Vec<u8>| {
-        let values = bytes.into_iter().map(i64::from).collect::<Vec<_>>();
-        HostTensor::integers(&[values.len()], values)
-    };
     if let Some(hyper) = &network.hyper {
         let z = hyper.analysis(y.clone());
         out.insert("z", HostTensor::from_device(z.clone())?);
@@ -47,11 +44,11 @@ pub(super) fn trace<B: CodecBackend>(
         for (picture, z) in parts(z)?.chunks((n * zh * zw).max(1)).enumerate() {
             let symbols = bottleneck.quantize(z, zh * zw);
             let values = bottleneck.dequantize(&symbols, zh * zw);
-            z_likelihoods.extend(bottleneck.likelihoods(&values, zh * zw)?);
+            z_likelihoods.extend(bottleneck.likelihoods(&values, zh * zw));
             let indexes = bottleneck.indexes(zh * zw);
-            let bytes =
+            let string =
                 encode_compressai(&symbols, &indexes, bottleneck.tables()).map_err(coded)?;
-            out.insert(format!("z_string_{picture}"), string(bytes)?);
+            out.insert(format!("z_string_{picture}"), bytes(string)?);
             z_hat.extend(values);
             z_symbols.extend(symbols);
         }
@@ -78,7 +75,7 @@ pub(super) fn trace<B: CodecBackend>(
             "z_likelihoods",
             HostTensor::floats(&z_shape, z_likelihoods)?,
         );
-        out.insert("z_symbols", wide(&z_shape, &z_symbols)?);
+        out.insert("z_symbols", integers(&z_shape, &z_symbols)?);
         let each = (m * h * w).max(1);
         let pictures = parts(y)?;
         let pictures = pictures
@@ -92,9 +89,9 @@ pub(super) fn trace<B: CodecBackend>(
             };
             let latents = hyper.quantize(y, &parameters, [h, w])?;
             let tables = hyper.gaussian.tables();
-            let bytes =
+            let string =
                 encode_compressai(&latents.symbols, &latents.indexes, tables).map_err(coded)?;
-            out.insert(format!("y_string_{picture}"), string(bytes)?);
+            out.insert(format!("y_string_{picture}"), bytes(string)?);
             y_hat.extend(latents.values);
             y_likelihoods.extend(latents.likelihoods);
             y_symbols.extend(latents.symbols);
@@ -104,11 +101,11 @@ pub(super) fn trace<B: CodecBackend>(
         for (picture, y) in parts(y)?.chunks((m * h * w).max(1)).enumerate() {
             let symbols = bottleneck.quantize(y, h * w);
             let values = bottleneck.dequantize(&symbols, h * w);
-            y_likelihoods.extend(bottleneck.likelihoods(&values, h * w)?);
+            y_likelihoods.extend(bottleneck.likelihoods(&values, h * w));
             let indexes = bottleneck.indexes(h * w);
-            let bytes =
+            let string =
                 encode_compressai(&symbols, &indexes, bottleneck.tables()).map_err(coded)?;
-            out.insert(format!("y_string_{picture}"), string(bytes)?);
+            out.insert(format!("y_string_{picture}"), bytes(string)?);
             y_hat.extend(values);
             y_symbols.extend(symbols);
             y_indexes.extend(indexes.into_iter().map(i32::from));
@@ -128,8 +125,8 @@ pub(super) fn trace<B: CodecBackend>(
         HostTensor::floats(&[1], vec![bits(&y_likelihoods) as f32])?,
     );
     out.insert("y_likelihoods", HostTensor::floats(&shape, y_likelihoods)?);
-    out.insert("y_symbols", wide(&shape, &y_symbols)?);
-    out.insert("y_indexes", wide(&shape, &y_indexes)?);
+    out.insert("y_symbols", integers(&shape, &y_symbols)?);
+    out.insert("y_indexes", integers(&shape, &y_indexes)?);
     out.insert(
         "x_hat_decoded",
         HostTensor::from_device(x_hat.clone().clamp(0.0, 1.0))?,
@@ -138,41 +135,17 @@ pub(super) fn trace<B: CodecBackend>(
     out.insert("x_hat_cropped", HostTensor::from_device(cropped)?);
     let auxiliary = bottleneck.auxiliary_loss() as f32;
     out.insert("aux_loss", HostTensor::floats(&[1], vec![auxiliary])?);
-    tables(&mut out, "entropy_bottleneck", bottleneck.rebuilt_tables()?)?;
-    if network.hyper.is_some() {
-        let rebuilt = compressai_gaussian_tables().map_err(coded)?;
-        tables(&mut out, "gaussian_conditional", rebuilt)?;
+    tables(
+        &mut out,
+        "entropy_bottleneck",
+        &bottleneck.rebuilt_tables()?,
+    )?;
+    if let Some(hyper) = &network.hyper {
+        tables(
+            &mut out,
+            "gaussian_conditional",
+            &hyper.gaussian.rebuilt_tables()?,
+        )?;
     }
     Ok(out)
-}
-
-fn wide(shape: &[usize], values: &[i32]) -> Result<HostTensor, Error> {
-    HostTensor::integers(shape, values.iter().copied().map(i64::from).collect())
-}
-
-/// Recomputed tables, under the names of the checkpoint's buffers.
-fn tables(out: &mut Tensors, scope: &str, set: codec_entropy::TableSet) -> Result<(), Error> {
-    let rows: Vec<Vec<u32>> = (0..set.len()).filter_map(|i| set.cdf(i)).collect();
-    let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let mut flat = Vec::with_capacity(rows.len() * width);
-    for row in &rows {
-        flat.extend(row.iter().copied().map(i64::from));
-        flat.resize(flat.len() + width - row.len(), 0);
-    }
-    let lengths = rows.iter().map(|row| row.len() as i64).collect();
-    let offsets = (0..set.len()).filter_map(|i| set.support(i));
-    let offsets = offsets.map(|support| i64::from(*support.start())).collect();
-    out.insert(
-        format!("{scope}._quantized_cdf"),
-        HostTensor::integers(&[rows.len(), width], flat)?,
-    );
-    out.insert(
-        format!("{scope}._cdf_length"),
-        HostTensor::integers(&[rows.len()], lengths)?,
-    );
-    out.insert(
-        format!("{scope}._offset"),
-        HostTensor::integers(&[rows.len()], offsets)?,
-    );
-    Ok(())
 }

@@ -1,8 +1,12 @@
 //! Pictures as arrays of codes and back, for models with a codebook.
 
-use codec_core::Error;
+use codec_core::container::Color;
+use codec_core::{Error, Limits};
 
 use crate::coder::RgbTile;
+use crate::file::MAX_TILE_PIXELS;
+use crate::file::pixels::gray_to_rgb;
+use crate::picture::Picture;
 
 pub use codec_core::tokens::{Format, Layout, Media, NAMES, Tokens};
 
@@ -32,4 +36,55 @@ pub fn picture_size(tokens: &Tokens) -> Result<[u32; 2], Error> {
         Media::Image { width, height } if width > 0 && height > 0 => Ok([width, height]),
         _ => Err(Error::malformed("tokens of no picture")),
     }
+}
+
+/// Codes of a whole picture; gray is taken as colour, alpha and metadata are left out.
+///
+/// # Errors
+/// [`Error::LimitExceeded`] beyond [`MAX_TILE_PIXELS`], and those of [`ImageTokenizer::tokenize`].
+pub fn tokenize(tokenizer: &dyn ImageTokenizer, picture: &Picture) -> Result<Tokens, Error> {
+    picture.validate()?;
+    check_pixels(picture.width, picture.height)?;
+    let gray;
+    let samples = match picture.color {
+        Color::Rgb => &picture.pixels,
+        Color::Gray => {
+            gray = gray_to_rgb(&picture.pixels);
+            &gray
+        }
+    };
+    tokenizer.tokenize(RgbTile {
+        width: picture.width as usize,
+        height: picture.height as usize,
+        samples,
+    })
+}
+
+/// The picture of codes.
+///
+/// # Errors
+/// [`Error::LimitExceeded`] for pictures beyond `limits` or [`MAX_TILE_PIXELS`], and those of
+/// [`ImageTokenizer::detokenize`].
+pub fn detokenize(
+    tokenizer: &dyn ImageTokenizer,
+    tokens: &Tokens,
+    limits: &Limits,
+) -> Result<Picture, Error> {
+    let [width, height] = picture_size(tokens)?;
+    limits.check_picture(width, height)?;
+    check_pixels(width, height)?;
+    Picture::new(width, height, Color::Rgb, tokenizer.detokenize(tokens)?)
+}
+
+/// A picture is one tile here: blocks of neighbouring tiles would not line up.
+fn check_pixels(width: u32, height: u32) -> Result<(), Error> {
+    let actual = u64::from(width) * u64::from(height);
+    if actual > MAX_TILE_PIXELS {
+        return Err(Error::LimitExceeded {
+            what: "number of pixels to tokenize",
+            limit: MAX_TILE_PIXELS,
+            actual,
+        });
+    }
+    Ok(())
 }

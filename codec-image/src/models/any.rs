@@ -4,7 +4,7 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::BackendTypes;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
-use codec_core::weights::{Tensors, WeightsFile};
+use codec_core::weights::{HostTensor, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
 use super::family::{Family, Imported, Model};
@@ -81,6 +81,17 @@ macro_rules! families {
                 match self {
                     Self::Wpmr(weights) => Ok(Box::new(wpmr::Coder::<B>::new(weights, device)?)),
                     $(Self::$variant(model) => <$family>::coder::<B>(model, device),)+
+                }
+            }
+
+            /// Rows of the model's codebook as they are searched, `[codes, width]`, if it has one.
+            ///
+            /// # Errors
+            /// [`Error::Malformed`] for incomplete weights.
+            pub fn codebook(&self) -> Result<Option<HostTensor>, Error> {
+                match self {
+                    Self::Wpmr(_) => Ok(None),
+                    $(Self::$variant(model) => <$family>::codebook(model),)+
                 }
             }
 

@@ -6,7 +6,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::BackendTypes;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
-use codec_core::weights::{Loader, Report, Tensors, WeightsFile};
+use codec_core::weights::{HostTensor, Loader, Report, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,15 @@ pub trait Family: Sized + 'static {
     where
         B: CodecBackend,
         Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>;
+
+    /// Rows of the model's codebook as they are searched, `[codes, width]`, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for incomplete weights.
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        let _ = model;
+        Ok(None)
+    }
 
     /// All tensors that a parity fixture may ask for, from the inputs that it holds, under its names.
     ///

@@ -3,6 +3,8 @@
 //! These are families without a codec: they import, and their quantizer is compared with the authors'. A checkpoint of
 //! VQGAN-LC with encoder and decoder is of the family `vqgan`.
 
+use burn::backend::Flex;
+use burn::backend::flex::FlexDevice;
 use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
@@ -16,6 +18,7 @@ use serde_json::Value;
 
 use super::checkpoint::normalize;
 use super::config::{CODES_MAX, WIDTH_MAX, agree, at_most, hidden, is_unit, projection};
+use super::rows;
 use crate::coder::ImageCoder;
 use crate::models::family::{Family, Model};
 
@@ -135,6 +138,11 @@ impl Family for VqganLc {
         Err(no_codec(Self::NAME))
     }
 
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        let network = model.network::<Flex>(&FlexDevice)?;
+        rows(&network.quantizer.codebook())
+    }
+
     /// `h` is the input.
     fn trace<B: CodecBackend>(
         model: &Model<Self>,
@@ -232,6 +240,10 @@ impl Family for SimVq {
         _: &B::Device,
     ) -> Result<Box<dyn ImageCoder>, Error> {
         Err(no_codec(Self::NAME))
+    }
+
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        rows(&model.network::<Flex>(&FlexDevice)?.codebook())
     }
 
     /// `z` is the input, `[n, c, h, w]` or `[n, c, time]`.

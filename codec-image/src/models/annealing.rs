@@ -5,6 +5,8 @@
 //! nearer one (Yang, Bamler and Mandt 2020, "Improving Inference for Neural Image Compression", section 3.3; used by MLICv2).
 //! Files stay what they are for a decoder.
 
+use std::cell::{Cell, RefCell};
+
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -21,6 +23,12 @@ const NEAREST: f32 = 1e-4;
 const BETAS: (f32, f32) = (0.9, 0.99);
 /// Draws of noise from which lambda is estimated.
 const DRAWS: usize = 2;
+/// Share of the first error that is aimed at, so that roundings end below the whole.
+const AIM: f32 = 0.985;
+/// How far lambda may move in a whole run: by this power of e for twice the error.
+const GAIN: f32 = 60.0;
+/// Steps between two candidates.
+const CANDIDATES: usize = 5;
 /// Most pixels in a tile of a float model that is annealed: all of it is in memory with its gradients.
 const PIXELS_MAX: usize = 1 << 20;
 
@@ -150,10 +158,10 @@ impl Quantizer {
     }
 }
 
-/// Latents of lower `R + lambda D` for a model that does not know its lambda, or the ones given if no better are found.
+/// Latents of fewer bits at no larger error, for a model that does not know its lambda, or the ones given if no better are found.
 ///
-/// A trained encoder sits where the gradients of rate and distortion balance, so lambda is taken from them: the factor that
-/// makes their sum smallest in the mean of squares.
+/// Lambda begins where the gradients of rate and distortion balance, as they do for a trained encoder's latents, and is then
+/// raised and lowered so that the error stays what it was.
 ///
 /// # Errors
 /// Those of `cost`.
@@ -165,23 +173,43 @@ pub(crate) fn refine<B>(
 where
     B: AutodiffBackend + CodecBackend,
 {
-    let lambda = noise::with(fill, || balance(&start, &cost))?;
-    if !(lambda.is_finite() && lambda > 0.0) {
+    let rounded = |y: &Tensor<B::InnerBackend, 4>| -> Result<[f32; 2], Error> {
+        let y = Tensor::<B, 4>::from_inner(y.clone());
+        let Cost { bits, error } = cost(y, &Quantizer::Rounded)?;
+        Ok([scalar(bits.inner()), scalar(error.inner())])
+    };
+    let [bits, error] = rounded(&start)?;
+    let balanced = noise::with(fill, || balance(&start, &cost))?;
+    let first = if balanced.is_finite() && balanced > 0.0 {
+        balanced
+    } else {
+        bits / error
+    };
+    if !(first.is_finite() && first > 0.0) {
         return Ok(start);
     }
-    let total = |cost: Cost<B>| cost.bits + cost.error.mul_scalar(lambda);
-    let found = anneal::<B>(start.clone(), schedule, |y, temperature| {
-        cost(y, &Quantizer::Drawn(temperature)).map(total)
-    })?;
-    let of = |y: &Tensor<B::InnerBackend, 4>| -> Result<f32, Error> {
-        let y = Tensor::<B, 4>::from_inner(y.clone());
-        Ok(scalar(total(cost(y, &Quantizer::Rounded)?).inner()))
-    };
-    // What is not a number is not better.
-    Ok(if of(&found)? < of(&start)? {
-        found
-    } else {
-        start
+    let lambda = Cell::new(first);
+    let gain = GAIN / schedule.iterations as f32;
+    let best = RefCell::new((bits, start.clone()));
+    let steps = Cell::new(0);
+    anneal::<B>(start, schedule, |y, temperature| {
+        steps.set(steps.get() + 1);
+        // Roundings on the way are candidates, too: the last one need not be the best that keeps the error.
+        if steps.get() > schedule.iterations / 2 && steps.get() % CANDIDATES == 0 {
+            let y = y.clone().inner();
+            let [fewer, same] = rounded(&y)?;
+            if same <= error && fewer < best.borrow().0 {
+                *best.borrow_mut() = (fewer, y);
+            }
+        }
+        let Cost { bits, error: drawn } = cost(y, &Quantizer::Drawn(temperature))?;
+        let excess = scalar(drawn.clone().inner()) / (AIM * error) - 1.0;
+        lambda.set(lambda.get() * (gain * excess.clamp(-0.5, 0.5)).exp());
+        Ok(bits + drawn.mul_scalar(lambda.get()))
+    })
+    .map(|last| match rounded(&last) {
+        Ok([fewer, same]) if same <= error && fewer < best.borrow().0 => last,
+        _ => best.into_inner().1,
     })
 }
 
@@ -276,31 +304,34 @@ mod tests {
 
     #[test]
     fn errors_that_latents_share_are_traded_between_them() {
-        // Only sums of pairs count, so rounding each by itself wastes what another choice saves.
+        // Only sums of pairs count, and the first of each pair is the cheaper one.
         let count = 64;
         let target: Vec<f32> = (0..count).map(|i| (i as f32 * 1.7).sin() * 3.0).collect();
         let start: Vec<f32> = target.iter().map(|t| 0.9 * t).collect();
         let target = Tensor::<Autodiff<Flex>, 4>::from_inner(tensor(target));
+        let prices = (0..count)
+            .map(|i| if i % 2 == 0 { 1.0 } else { 3.0 })
+            .collect();
+        let prices = Tensor::<Autodiff<Flex>, 4>::from_inner(tensor(prices));
         let pairs = |x: Tensor<Autodiff<Flex>, 4>| x.reshape([1, 1, count / 2, 2]).sum_dim(3);
         let cost = |y: Tensor<Autodiff<Flex>, 4>, quantizer: &Quantizer| {
             let y = quantizer.apply(y);
             Ok(Cost {
-                bits: y.clone().abs().sum(),
+                bits: (y.clone().abs() * prices.clone()).sum(),
                 error: (pairs(y) - pairs(target.clone())).square().sum(),
             })
         };
         let schedule = Schedule::of(10).unwrap();
         let start = tensor(start);
         let found = refine::<Autodiff<Flex>>(start.clone(), schedule, cost).unwrap();
-        let lambda = noise::with(fill, || balance(&start, &cost)).unwrap();
-        let total = |y: Tensor<Flex, 4>| {
+        let of = |y: Tensor<Flex, 4>| {
             let cost = cost(Tensor::from_inner(y), &Quantizer::Rounded).unwrap();
-            scalar(cost.bits.inner()) + lambda * scalar(cost.error.inner())
+            (scalar(cost.bits.inner()), scalar(cost.error.inner()))
         };
-        let (before, after) = (total(start), total(found));
+        let (before, after) = (of(start), of(found));
         assert!(
-            lambda > 0.0 && after < 0.98 * before,
-            "{before} to {after} at {lambda}"
+            after.0 < 0.98 * before.0 && after.1 <= before.1,
+            "{before:?} to {after:?}"
         );
     }
 

@@ -120,13 +120,15 @@ where
                 coded = hyper.quantize(&better, &parameters, size)?;
             }
             let latents = coded;
-            check.tables(&latents.indexes);
+            let scales = latents.scales.iter();
+            let indexes: Vec<u8> = scales.map(|&s| hyper.gaussian.nearest(s)).collect();
+            check.tables(&indexes);
             check.symbols(&latents.symbols);
             estimate += bits(&latents.likelihoods);
             stages.context = clock.elapsed();
             let clock = Instant::now();
             encoder
-                .push(&latents.symbols, &latents.indexes, hyper.gaussian.tables())
+                .push(&latents.symbols, &indexes, hyper.gaussian.tables())
                 .map_err(damaged)?;
             stages.entropy = clock.elapsed();
         } else {

@@ -14,8 +14,8 @@ use crate::models::host;
 pub(super) struct Latents {
     /// What is coded, in coding order: channels, rows, columns, or rows, columns, channels with a context model.
     pub symbols: Vec<i32>,
-    /// With which table, in the same order.
-    pub indexes: Vec<u8>,
+    /// Standard deviations that choose their tables, in the same order.
+    pub scales: Vec<f32>,
     /// Likelihoods of the values, in the same order.
     pub likelihoods: Vec<f32>,
     /// What the synthesis sees, `[M, h, w]`.
@@ -56,7 +56,7 @@ impl<B: CodecBackend> Hyper<B> {
             let symbols = rounded(y, means);
             let residuals = symbols.iter().zip(scales);
             return Ok(Latents {
-                indexes: scales.iter().map(|&s| gaussian.index(s)).collect(),
+                scales: scales.clone(),
                 likelihoods: residuals
                     .map(|(&v, &scale)| gaussian.likelihood(v as f32, scale))
                     .collect(),
@@ -67,7 +67,7 @@ impl<B: CodecBackend> Hyper<B> {
         };
         let mut latents = Latents {
             symbols: Vec::with_capacity(y.len()),
-            indexes: Vec::with_capacity(y.len()),
+            scales: Vec::with_capacity(y.len()),
             likelihoods: Vec::with_capacity(y.len()),
             values: Vec::new(),
             parameters: parameters.clone(),
@@ -78,12 +78,12 @@ impl<B: CodecBackend> Hyper<B> {
             let y: Vec<f32> = y.iter().skip(position).step_by(area).copied().collect();
             let symbols = rounded(&y, known.means);
             for (&symbol, &scale) in symbols.iter().zip(known.scales) {
-                latents.indexes.push(gaussian.index(scale));
                 latents
                     .likelihoods
                     .push(gaussian.likelihood(symbol as f32, scale));
             }
             fill(out, &symbols, known.means);
+            latents.scales.extend_from_slice(known.scales);
             latents.symbols.extend(symbols);
             scatter(&mut latents.parameters.scales, known.scales, position, area);
             scatter(&mut latents.parameters.means, known.means, position, area);
@@ -103,7 +103,7 @@ impl<B: CodecBackend> Hyper<B> {
     ) -> Result<Vec<f32>, Error> {
         let HostParameters { scales, means } = parameters;
         let mut pull = |scales: &[f32]| -> Result<(Vec<u8>, Vec<i32>), Error> {
-            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.index(s)).collect();
+            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.nearest(s)).collect();
             let mut symbols = vec![0; indexes.len()];
             decoder
                 .decode(&indexes, self.gaussian.tables(), &mut symbols)

@@ -37,8 +37,8 @@ pub struct Coder<B: CodecBackend> {
 pub(super) struct Coded<B: CodecBackend> {
     /// Symbols in coding order.
     pub symbols: Vec<i32>,
-    /// Tables of the symbols.
-    pub indexes: Vec<u8>,
+    /// Standard deviations that choose their tables.
+    pub scales: Vec<f32>,
     /// Likelihoods of the symbols.
     pub likelihoods: Vec<f32>,
     /// What the synthesis sees, `[n, M, h, w]`.
@@ -62,6 +62,11 @@ pub(super) fn residual<B: CodecBackend>(
 }
 
 impl<B: CodecBackend> Network<B> {
+    /// Tables of scales in our files.
+    fn tables(&self, scales: &[f32]) -> Vec<u8> {
+        scales.iter().map(|&s| self.gaussian.nearest(s)).collect()
+    }
+
     /// Quantizes latents `[n, M, h, w]` against the contexts that grow with them.
     pub(super) fn encode(
         &self,
@@ -86,31 +91,29 @@ impl<B: CodecBackend> Network<B> {
                 "weights: latents of this picture that are not numbers",
             ));
         }
-        let indexes = scales.iter().map(|&scale| self.gaussian.index(scale));
         let pairs = symbols.iter().zip(&scales);
         Ok(Coded {
-            indexes: indexes.collect(),
             likelihoods: pairs
                 .map(|(&v, &scale)| self.gaussian.likelihood(v, scale))
                 .collect(),
             symbols: symbols.into_iter().map(|v| v as i32).collect(),
+            scales,
             decoded,
         })
     }
 
-    /// Latents of symbols that `next` reads, given their tables.
+    /// Latents of symbols that `next` reads, given their scales.
     pub(super) fn decode(
         &self,
         features: Tensor<B, 4>,
-        mut next: impl FnMut(&[u8], &mut [i32]) -> Result<(), Error>,
+        mut next: impl FnMut(&[f32], &mut [i32]) -> Result<(), Error>,
     ) -> Result<Tensor<B, 4>, Error> {
         let device = features.device();
         let mut code = |group: &Group<B>| {
             let shape = group.scales.dims();
             let scales = host(group.scales.clone())?;
-            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.index(s)).collect();
-            let mut symbols = vec![0; indexes.len()];
-            next(&indexes, &mut symbols)?;
+            let mut symbols = vec![0; scales.len()];
+            next(&scales, &mut symbols)?;
             let symbols: Vec<f32> = symbols.into_iter().map(|v| v as f32).collect();
             Ok(Tensor::from_data(TensorData::new(symbols, shape), &device))
         };
@@ -174,14 +177,15 @@ where
         let (mut encoder, mut check) = (Encoder::new(), Check::new());
         check.symbols(&z_symbols);
         let group = grid.area() / 2 * self.model.config.slice_channels();
-        let groups = coded.symbols.chunks(group).zip(coded.indexes.chunks(group));
+        let indexes = network.tables(&coded.scales);
+        let groups = coded.symbols.chunks(group).zip(indexes.chunks(group));
         for (symbols, indexes) in groups {
             check.tables(indexes);
             check.symbols(symbols);
         }
         encoder
             .push(&z_symbols, &bottleneck.indexes(area), bottleneck.tables())
-            .and_then(|()| encoder.push(&coded.symbols, &coded.indexes, network.gaussian.tables()))
+            .and_then(|()| encoder.push(&coded.symbols, &indexes, network.gaussian.tables()))
             .map_err(Check::drift)?;
         let bytes = check.seal(&encoder.finish().map_err(Check::drift)?);
         stages.entropy = clock.elapsed();
@@ -213,12 +217,13 @@ where
             .map_err(Check::drift)?;
         check.symbols(&z);
         let features = self.features(&z, grid.hyper())?;
-        let y = network.decode(features, |indexes, symbols| {
+        let y = network.decode(features, |scales, symbols| {
             let clock = Instant::now();
+            let indexes = network.tables(scales);
             decoder
-                .decode(indexes, network.gaussian.tables(), symbols)
+                .decode(&indexes, network.gaussian.tables(), symbols)
                 .map_err(Check::drift)?;
-            check.tables(indexes);
+            check.tables(&indexes);
             check.symbols(symbols);
             stages.entropy += clock.elapsed();
             Ok(())

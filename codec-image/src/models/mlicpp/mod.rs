@@ -12,6 +12,8 @@ pub mod local;
 pub mod model;
 mod refine;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod trace;
 pub mod transforms;
 

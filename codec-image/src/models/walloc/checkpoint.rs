@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::backend::wavelet::filters;
+use codec_core::container::Profile;
 use codec_core::weights::{HostTensor, Loader, Tensors};
 use serde_json::Value;
 
@@ -23,6 +24,7 @@ pub struct Walloc;
 
 impl Family for Walloc {
     const NAME: &'static str = "walloc";
+    const PROFILE: Profile = Profile::Portable;
     type Config = WallocConfig;
     type Network<B: CodecBackend> = Network<B>;
 

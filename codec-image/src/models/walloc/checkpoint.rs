@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::codec::Coder;
 use super::config::WallocConfig;
-use super::model::{Latents, Network, analysis, crop, pad, synthesis};
+use super::latents::Latents;
+use super::model::{Network, analysis, crop, pad, synthesis};
 use super::packing::pack;
 use crate::coder::ImageCoder;
 use crate::models::family::{Family, Model};
@@ -187,10 +188,11 @@ fn trace_picture<B: CodecBackend>(
     for values in values.chunks((latent_dim * h * w).max(1)) {
         let latents = Latents {
             shape: [latent_dim, h, w],
+            limit: quantizer.limit(),
             values: values.to_vec(),
         };
         // The fixture has no packed picture where there is no such layout.
-        if let Ok(packed) = pack(&latents, model.config.latent_bits) {
+        if let Ok(packed) = pack(&latents) {
             shape = Some([n, packed.height, packed.width, packed.colors]);
             samples.extend(packed.samples.into_iter().map(i64::from));
         }

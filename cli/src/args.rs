@@ -5,7 +5,10 @@ use codec::DeviceChoice;
 
 #[cfg(feature = "distributed")]
 use crate::commands::coordinator;
-use crate::commands::{bench, completions, datasets, decode, encode, eval, info, models, train};
+use crate::commands::{
+    bench, codebook, completions, datasets, decode, detokenize, encode, eval, info, models,
+    tokenize, train,
+};
 
 /// Learned image codec: pictures to small files and back.
 #[derive(Debug, Parser)]
@@ -29,6 +32,13 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     /// Show what is inside .ncx files (needs no weights)
     Info(info::InfoArgs),
+    /// Turn pictures into arrays of codes
+    Tokenize(tokenize::TokenizeArgs),
+    /// Turn arrays of codes back into pictures
+    Detokenize(detokenize::DetokenizeArgs),
+    /// Make smaller codebooks
+    #[command(subcommand)]
+    Codebook(codebook::CodebookCommand),
     /// Measure speed and memory by stage
     Bench(bench::BenchArgs),
     /// Train a model by a recipe

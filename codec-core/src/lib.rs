@@ -7,6 +7,8 @@ pub mod error;
 pub mod layers;
 pub mod limits;
 pub mod noise;
+pub mod npy;
+pub mod tokens;
 pub mod weights;
 
 pub mod backend;

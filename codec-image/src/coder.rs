@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use codec_core::Error;
 
+use crate::tokens::ImageTokenizer;
+
 /// Quality on the public scale, in hundredths: `0..=10_000` stands for `0.00..=100.00`, higher is better.
 ///
 /// Files store exactly this integer, so that encoder and decoder derive the same quantization steps.
@@ -138,6 +140,11 @@ pub trait ImageCoder: Send {
     /// Whether the model knows qualities.
     fn rates(&self) -> Rates {
         Rates::Variable
+    }
+
+    /// The model's codebooks, if it has any.
+    fn tokenizer(&self) -> Option<&dyn ImageTokenizer> {
+        None
     }
 
     /// Codes one tile.

@@ -9,5 +9,6 @@ pub mod models;
 pub mod picture;
 pub mod planes;
 pub mod pretrained;
+pub mod tokens;
 
 pub use error::Error;

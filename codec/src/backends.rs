@@ -73,6 +73,7 @@ mod gpu {
     use codec_image::coder::{
         DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, TileOptions,
     };
+    use codec_image::tokens::{ImageTokenizer, Tokens};
 
     use crate::device::Device;
     use crate::device::guard::guard;
@@ -103,6 +104,10 @@ mod gpu {
             self.coder.rates()
         }
 
+        fn tokenizer(&self) -> Option<&dyn ImageTokenizer> {
+            self.coder.tokenizer().map(|_| self as &dyn ImageTokenizer)
+        }
+
         fn encode_tile(
             &self,
             tile: RgbTile<'_>,
@@ -121,6 +126,24 @@ mod gpu {
             guard(&self.device, || {
                 self.coder.decode_tile(bytes, width, height, quality)
             })
+        }
+    }
+
+    impl Guarded {
+        fn inner(&self) -> Result<&dyn ImageTokenizer, Error> {
+            self.coder
+                .tokenizer()
+                .ok_or_else(|| Error::unsupported("tokens of a model without a codebook"))
+        }
+    }
+
+    impl ImageTokenizer for Guarded {
+        fn tokenize(&self, picture: RgbTile<'_>) -> Result<Tokens, Error> {
+            guard(&self.device, || self.inner()?.tokenize(picture))
+        }
+
+        fn detokenize(&self, tokens: &Tokens) -> Result<Vec<u8>, Error> {
+            guard(&self.device, || self.inner()?.detokenize(tokens))
         }
     }
 }

@@ -9,6 +9,7 @@ use codec_image::file::{self, EncodeOptions, Encoding, ModelId, RateGoal};
 use codec_image::models::ImageModel;
 use codec_image::picture::Picture;
 use codec_image::pretrained;
+use codec_image::tokens::{self, ImageTokenizer, Tokens};
 
 use crate::backends;
 use crate::device::Device;
@@ -72,15 +73,36 @@ impl Codec {
         weights: Option<&[u8]>,
         device: &Device,
     ) -> Result<Self, Error> {
+        Self::of(&header.model, header.digest, weights, device)
+    }
+
+    /// Opens the model that made `tokens`, with the weights as in [`Codec::for_file`].
+    ///
+    /// # Errors
+    /// As [`Codec::for_file`].
+    pub fn for_tokens(
+        tokens: &Tokens,
+        weights: Option<&[u8]>,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        Self::of(&tokens.model, tokens.digest, weights, device)
+    }
+
+    fn of(
+        model: &str,
+        digest: Digest,
+        weights: Option<&[u8]>,
+        device: &Device,
+    ) -> Result<Self, Error> {
         let weights = match weights {
             Some(bytes) => {
                 // Any other file is the wrong one, whether or not it holds weights.
-                check_digest(header, Digest::of(bytes))?;
+                check_digest(model, digest, Digest::of(bytes))?;
                 ImageModel::from_bytes(bytes)?
             }
-            None => known(&header.model)?,
+            None => known(model)?,
         };
-        check(header, &identity(&weights))?;
+        check(model, digest, &identity(&weights))?;
         Self::new(&weights, device)
     }
 
@@ -134,10 +156,38 @@ impl Codec {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Decoded, Error> {
         let container = Container::parse(bytes, limits)?;
-        check(container.header(), &self.id)?;
+        let header = container.header();
+        check(&header.model, header.digest, &self.id)?;
         let (picture, stages) =
             file::decode_picture(self.coder.as_ref(), &container, limits, progress)?;
         Ok(Decoded { picture, stages })
+    }
+
+    /// Codes of a picture, for models with a codebook. Gray is taken as colour; alpha and metadata are left out.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for other models, and those of [`tokens::tokenize`].
+    pub fn tokenize(&self, picture: &Picture) -> Result<Tokens, Error> {
+        tokens::tokenize(self.tokenizer()?, picture)
+    }
+
+    /// The picture of codes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`] or [`Error::WeightsMismatch`] for tokens of another model, and those of
+    /// [`tokens::detokenize`].
+    pub fn detokenize(&self, tokens: &Tokens, limits: &Limits) -> Result<Picture, Error> {
+        check(&tokens.model, tokens.digest, &self.id)?;
+        tokens::detokenize(self.tokenizer()?, tokens, limits)
+    }
+
+    fn tokenizer(&self) -> Result<&dyn ImageTokenizer, Error> {
+        self.coder.tokenizer().ok_or_else(|| {
+            Error::unsupported(format!(
+                "tokens of model '{}': it has no codebook",
+                self.id.name
+            ))
+        })
     }
 }
 
@@ -167,22 +217,22 @@ fn identity(weights: &ImageModel) -> ModelId {
     }
 }
 
-/// Whether a file was made with these weights.
-fn check(header: &Header, id: &ModelId) -> Result<(), Error> {
-    check_digest(header, id.digest)?;
-    if header.model != id.name {
+/// Whether `model` and `digest` in a file are those of these weights.
+fn check(model: &str, digest: Digest, id: &ModelId) -> Result<(), Error> {
+    check_digest(model, digest, id.digest)?;
+    if model != id.name {
         return Err(Error::UnknownModel {
-            name: header.model.clone(),
+            name: model.to_owned(),
         });
     }
     Ok(())
 }
 
-fn check_digest(header: &Header, actual: Digest) -> Result<(), Error> {
-    if header.digest != actual {
+fn check_digest(model: &str, expected: Digest, actual: Digest) -> Result<(), Error> {
+    if expected != actual {
         return Err(Error::WeightsMismatch {
-            model: header.model.clone(),
-            expected: header.digest,
+            model: model.to_owned(),
+            expected,
             actual,
         });
     }

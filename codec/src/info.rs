@@ -6,6 +6,8 @@ use codec_core::error::Error;
 use codec_core::limits::Limits;
 use codec_image::pretrained;
 
+use crate::store::ModelStore;
+
 /// One section of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SectionInfo {
@@ -47,11 +49,29 @@ impl Info {
             .sum()
     }
 
-    /// Whether this build can decode the file without a weights file.
-    pub fn is_decodable(&self) -> bool {
-        pretrained::get(&self.header.model)
-            .is_some_and(|weights| Digest::of(weights) == self.header.digest)
+    /// Where the weights are that the file needs.
+    pub fn weights(&self) -> WeightsPlace {
+        let header = &self.header;
+        if pretrained::get(&header.model).is_some_and(|w| Digest::of(w) == header.digest) {
+            return WeightsPlace::BuiltIn;
+        }
+        let stored = ModelStore::user().and_then(|store| store.get(&header.model));
+        if stored.is_ok_and(|w| w.is_some_and(|w| Digest::of(&w) == header.digest)) {
+            return WeightsPlace::Imported;
+        }
+        WeightsPlace::Unknown
     }
+}
+
+/// Where weights are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightsPlace {
+    /// In this build.
+    BuiltIn,
+    /// In the user's [`ModelStore`].
+    Imported,
+    /// Neither, or only others of that name.
+    Unknown,
 }
 
 /// Reads a file's header from its first bytes.

@@ -27,6 +27,7 @@
 #![deny(missing_docs, unsafe_code)]
 
 mod backends;
+pub mod codebook;
 mod codec;
 pub mod datasets;
 mod device;
@@ -48,6 +49,9 @@ pub use codec_image::error::Error as PictureError;
 pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TILE_SIZES, Tile};
 pub use codec_image::io;
 pub use codec_image::picture::{Metadata, Picture};
+pub use codec_image::tokens::{
+    Format as TokenFormat, Layout, Media, NAMES as TOKEN_FORMATS, Tokens,
+};
 
 /// What only the tests of this crate use.
 #[doc(hidden)]
@@ -67,5 +71,5 @@ pub mod internals {
 
 pub use crate::codec::{Codec, Decoded};
 pub use crate::device::{BACKENDS, Device, DeviceChoice};
-pub use crate::info::{Info, ModelInfo, SectionInfo, header, info};
+pub use crate::info::{Info, ModelInfo, SectionInfo, WeightsPlace, header, info};
 pub use crate::threads::set_threads;

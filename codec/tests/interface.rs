@@ -156,7 +156,7 @@ mod info {
             (100, 7)
         );
         assert!((info.bits_per_pixel() - 8.0 * bytes.len() as f64 / 80.0).abs() < 1e-12);
-        assert!(!info.is_decodable());
+        assert_eq!(info.weights(), codec::WeightsPlace::Unknown);
         assert_eq!(header(&bytes[..info.header_bytes]).unwrap(), info.header);
     }
 

@@ -4,7 +4,7 @@
 //! exchanges. One 64-bit state with words of 32 bits, symbols at 16 bits, and the escape as digits of four bits.
 
 use crate::error::{Error, Result};
-use crate::gaussian::{SCALES, scale_of};
+use crate::gaussian::{SCALE_MAX, SCALE_MIN, SCALES};
 use crate::table::{Cdf, TableSet};
 
 /// Smallest state, and the one that encoding begins with.
@@ -14,6 +14,8 @@ const DIGIT: u32 = 4;
 const DIGIT_MAX: u64 = (1 << DIGIT) - 1;
 /// Standard deviations within which all but 1e-9 of a Gaussian lies.
 const TAIL: f64 = 6.109_410_204_869;
+/// Scales beyond this one would have tables of more than 65536 symbols.
+const WIDEST: f32 = 5_000.0;
 /// Digits that the largest escape of an `i32` takes.
 const DIGITS_MAX: u64 = 9;
 /// A state from here on gives off a word before it takes a digit.
@@ -82,27 +84,45 @@ pub fn compressai_cdf(masses: &[f32]) -> Result<Vec<u32>> {
     Ok(std::iter::once(0).chain(edges).collect())
 }
 
-/// Tables of CompressAI's Gaussian conditional: zero-mean Gaussians at 64 scales from 0.11 to 256, equally spaced in their
-/// logarithm, each out to a tail mass of 1e-9.
+/// CompressAI's 64 scales from 0.11 to 256, equally spaced in their logarithm, to the last bit of their 32.
+pub fn compressai_scales() -> [f32; SCALES] {
+    let (low, high) = (libm::log(SCALE_MIN) as f32, libm::log(SCALE_MAX) as f32);
+    let last = (SCALES - 1) as f32;
+    let step = (high - low) / last;
+    std::array::from_fn(|i| {
+        // Both halves are counted from their own end, each with one rounding.
+        let i = i as f32;
+        let logarithm = if i < last / 2.0 {
+            step.mul_add(i, low)
+        } else {
+            (-step).mul_add(last - i, high)
+        };
+        libm::exp(f64::from(logarithm)) as f32
+    })
+}
+
+/// Tables of CompressAI's Gaussian conditional: zero-mean Gaussians at these scales, each out to a tail mass of 1e-9.
 ///
 /// A published model has its tables in the checkpoint; those are what its strings were written with.
 ///
 /// # Errors
-/// None in practice; the type is that of the builder it stands on.
-pub fn compressai_gaussian_tables() -> Result<TableSet> {
-    let mut rows = Vec::with_capacity(SCALES);
-    for index in 0..SCALES {
-        // In 32 bits, as the tables were made.
-        let scale = f64::from(scale_of(index) as f32);
-        let center = libm::ceil(scale * TAIL) as i32;
-        let cumulative = |t: f64| 0.5 * libm::erfc(-t * std::f64::consts::FRAC_1_SQRT_2);
-        let mass = |k: i32| {
-            let distance = f64::from((k - center).abs());
-            cumulative((0.5 - distance) / scale) - cumulative((-0.5 - distance) / scale)
+/// [`Error::TableSize`] for a scale whose table would be too large or that is not a positive number.
+pub fn compressai_gaussian_tables(scales: &[f32]) -> Result<TableSet> {
+    let mut rows = Vec::with_capacity(scales.len());
+    for (table, &scale) in scales.iter().enumerate() {
+        if !(scale > 0.0 && scale <= WIDEST) {
+            return Err(Error::TableSize { table, symbols: 0 });
+        }
+        // In 32 bits step by step, as the tables were made: their narrow tails are differences of nearly equal numbers.
+        let center = (scale * TAIL as f32).ceil() as i32;
+        let cumulative = |t: f32| {
+            let t = -std::f32::consts::FRAC_1_SQRT_2 * t;
+            0.5 * libm::erfc(f64::from(t)) as f32
         };
-        let tail = 2.0 * cumulative((-0.5 - f64::from(center)) / scale);
-        let masses = (0..=2 * center).map(mass).chain([tail]);
-        let masses: Vec<f32> = masses.map(|mass| mass as f32).collect();
+        let below = |k: i32| cumulative((-0.5 - (k - center).abs() as f32) / scale);
+        let above = |k: i32| cumulative((0.5 - (k - center).abs() as f32) / scale);
+        let masses = (0..=2 * center).map(|k| above(k) - below(k));
+        let masses: Vec<f32> = masses.chain([2.0 * below(0)]).collect();
         rows.push((-center, compressai_cdf(&masses)?));
     }
     let cdfs: Vec<Cdf<'_>> = rows
@@ -356,7 +376,7 @@ mod tests {
 
     #[test]
     fn gaussian_tables_have_the_specified_lengths() {
-        let tables = compressai_gaussian_tables().unwrap();
+        let tables = compressai_gaussian_tables(&compressai_scales()).unwrap();
         let length = |i: usize| tables.cdf(i).unwrap().len();
         let first: Vec<usize> = (0..10).map(length).collect();
         assert_eq!(first, [5, 5, 5, 5, 7, 7, 7, 7, 7, 9]);

@@ -199,6 +199,32 @@ pub enum Error {
         /// Size of the alphabet.
         alphabet: usize,
     },
+    /// The limit of planes is out of range.
+    #[error("invalid limit {limit} of planes (expected 1..={max})")]
+    PlaneLimit {
+        /// The limit.
+        limit: i32,
+        /// Largest limit.
+        max: i32,
+    },
+    /// A value of a plane is beyond the limit.
+    #[error("value {value} at position {position} (expected -{limit}..={limit})")]
+    OutsidePlaneLimit {
+        /// Position of the value.
+        position: usize,
+        /// The value.
+        value: i32,
+        /// The limit.
+        limit: i32,
+    },
+    /// A stream of planes holds a value beyond their limit.
+    #[error("decoded value at position {position} is beyond the limit of {limit}")]
+    InvalidPlaneValue {
+        /// Position of the value.
+        position: usize,
+        /// The limit.
+        limit: i32,
+    },
     /// More symbols are asked for than the caller's limit allows.
     #[error("{count} symbols (limit {limit})")]
     TooManySymbols {
@@ -241,6 +267,7 @@ impl Error {
             | Self::TableLength { .. }
             | Self::InvalidCdf { .. }
             | Self::TableSize { .. }
+            | Self::InvalidPlaneValue { .. }
             | Self::TableOffset { .. } => ErrorKind::Malformed,
             Self::TableCount { .. }
             | Self::TooManyEntries { .. }
@@ -252,6 +279,8 @@ impl Error {
             | Self::LengthMismatch { .. }
             | Self::AlphabetSize { .. }
             | Self::OutsideAlphabet { .. }
+            | Self::PlaneLimit { .. }
+            | Self::OutsidePlaneLimit { .. }
             | Self::ZeroProbability => ErrorKind::Parameter,
         }
     }

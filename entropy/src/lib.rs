@@ -89,19 +89,21 @@ mod frame;
 mod gaussian;
 mod indexes;
 mod interval;
+mod planes;
 mod pmf;
 mod table;
 
 pub use adaptive::{MAX_ALPHABET, decode_adaptive, encode_adaptive};
 pub use categorical::static_table;
 pub use compressai::{
-    CompressAiDecoder, compressai_cdf, compressai_gaussian_tables, decode_compressai,
-    encode_compressai,
+    CompressAiDecoder, compressai_cdf, compressai_gaussian_tables, compressai_scales,
+    decode_compressai, encode_compressai,
 };
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind, Result};
 pub use gaussian::{SCALE_MAX, SCALE_MIN, SCALES, gaussian_tables, scale_of};
 pub use indexes::{MAX_CODES, decode_indexes, encode_indexes};
+pub use planes::{decode_planes, encode_planes};
 pub use pmf::Pmf;
 pub use table::{Cdf, MAX_ENTRIES, MAX_TABLES, PRECISION, TableSet};

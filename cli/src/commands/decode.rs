@@ -55,10 +55,22 @@ pub struct Extension {
     format: Format,
 }
 
-const PNG: Extension = Extension {
-    name: "png",
-    format: Format::Png,
-};
+impl Default for Extension {
+    /// What outputs without a name get.
+    fn default() -> Self {
+        Self {
+            name: "png",
+            format: Format::Png,
+        }
+    }
+}
+
+impl Extension {
+    /// The extension without its dot.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+}
 
 /// Everything that is opened once for all files.
 struct Session<'a> {
@@ -75,7 +87,7 @@ struct Session<'a> {
 /// # Errors
 /// As [`super::run`].
 pub fn run(args: &DecodeArgs, console: &Console) -> anyhow::Result<Status> {
-    let derived = args.output_format.unwrap_or(PNG).name;
+    let derived = args.output_format.unwrap_or_default().name;
     let sides = Sides {
         inputs: plan::OURS,
         outputs: plan::PICTURES,
@@ -109,7 +121,7 @@ impl Session<'_> {
     ) -> anyhow::Result<Outcome> {
         let started = Instant::now();
         // Known before the work is done, so that a wrong name costs nothing.
-        let format = self.format(job)?;
+        let format = picture_format(self.args.output_format, job)?;
         let bytes = job.source.read(&self.limits)?;
         let header = codec::header(&bytes)?;
         if !self.codecs.contains_key(&header.digest) {
@@ -150,31 +162,33 @@ impl Session<'_> {
             }),
         })
     }
-
-    /// The option wins over the output's name; stdout gets PNG.
-    fn format(&self, job: &Job) -> anyhow::Result<Format> {
-        if let Some(extension) = self.args.output_format {
-            return Ok(extension.format);
-        }
-        let Some(path) = job.target.path() else {
-            return Ok(PNG.format);
-        };
-        // Devices such as /dev/null have no extension.
-        let Some(extension) = path.extension() else {
-            return Err(usage(format!(
-                "output {} has no extension (use --output-format)",
-                path.display()
-            )));
-        };
-        let extension = extension.to_string_lossy();
-        Format::from_extension(&extension).ok_or_else(|| {
-            let known = plan::PICTURES.join(", ");
-            usage(format!("unknown output format {extension:?} (expected one of {known}; or use --output-format)"))
-        })
-    }
 }
 
-fn parse_format(text: &str) -> Result<Extension, String> {
+/// The option wins over the output's name; stdout gets PNG.
+pub(super) fn picture_format(option: Option<Extension>, job: &Job) -> anyhow::Result<Format> {
+    if let Some(extension) = option {
+        return Ok(extension.format);
+    }
+    let Some(path) = job.target.path() else {
+        return Ok(Extension::default().format);
+    };
+    // Devices such as /dev/null have no extension.
+    let Some(extension) = path.extension() else {
+        return Err(usage(format!(
+            "output {} has no extension (use --output-format)",
+            path.display()
+        )));
+    };
+    let extension = extension.to_string_lossy();
+    Format::from_extension(&extension).ok_or_else(|| {
+        let known = plan::PICTURES.join(", ");
+        usage(format!(
+            "unknown output format {extension:?} (expected one of {known}; or use --output-format)"
+        ))
+    })
+}
+
+pub(super) fn parse_format(text: &str) -> Result<Extension, String> {
     let known = plan::PICTURES
         .iter()
         .find(|name| name.eq_ignore_ascii_case(text.trim_start_matches('.')));

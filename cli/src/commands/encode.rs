@@ -162,6 +162,7 @@ impl Session {
                 "quality": f64::from(encoding.quality.hundredths()) / 100.0,
                 "reached": encoding.reached,
                 "tries": encoding.tries,
+                "estimated_bits": encoding.estimate,
                 "model": self.codec.id().name,
                 "digest": self.codec.id().digest.to_string(),
                 "seconds": elapsed.as_secs_f64(),
@@ -353,6 +354,7 @@ mod tests {
         let encoding = |reached| Encoding {
             bytes: vec![],
             stages: codec::Stages::default(),
+            estimate: None,
             quality: Quality::new(12.34).unwrap(),
             reached,
             tries: 3,

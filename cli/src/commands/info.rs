@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use codec::{Color, Info, Limits, Profile};
+use codec::{Color, Info, Limits, Profile, WeightsPlace};
 use serde_json::{Value, json};
 
 use crate::console::{Console, print, print_json, shown, size};
@@ -112,10 +112,10 @@ fn table(name: &str, info: &Info, console: &Console) -> String {
         0 => "one".to_owned(),
         side => format!("{columns} x {tile_rows} of {side} pixels"),
     };
-    let weights = if info.is_decodable() {
-        "built in"
-    } else {
-        "not built in (decode with --weights)"
+    let weights = match info.weights() {
+        WeightsPlace::BuiltIn => "built in",
+        WeightsPlace::Imported => "imported",
+        WeightsPlace::Unknown => "not here (decode with --weights)",
     };
     let mut text = format!("{}\n", console.bold_out(name));
     for (label, value) in [
@@ -183,7 +183,7 @@ fn document(name: &str, info: &Info) -> Value {
         "model": info.header.model,
         "digest": info.header.digest.to_string(),
         "profile": profile(info),
-        "weights_built_in": info.is_decodable(),
+        "weights_built_in": info.weights() == WeightsPlace::BuiltIn,
         "tile_size": info.image.tile_size,
         "header_bytes": info.header_bytes,
         "sections": sections.collect::<Vec<_>>(),

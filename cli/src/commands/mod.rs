@@ -2,17 +2,20 @@
 
 pub mod bench;
 mod bench_train;
+pub mod codebook;
 pub mod completions;
 #[cfg(feature = "distributed")]
 pub mod coordinator;
 pub mod datasets;
 pub mod decode;
+pub mod detokenize;
 pub mod encode;
 pub mod eval;
 pub mod info;
 pub mod models;
 #[cfg(feature = "distributed")]
 pub mod replicas;
+pub mod tokenize;
 pub mod train;
 
 use std::path::Path;
@@ -33,6 +36,9 @@ pub fn run(command: Command, console: &Console) -> anyhow::Result<Status> {
         Command::Encode(args) => encode::run(&args, console),
         Command::Decode(args) => decode::run(&args, console),
         Command::Info(args) => info::run(&args, console),
+        Command::Tokenize(args) => tokenize::run(&args, console),
+        Command::Detokenize(args) => detokenize::run(&args, console),
+        Command::Codebook(command) => codebook::run(&command, console),
         Command::Bench(args) => bench::run(&args, console),
         Command::Train(args) => train::run(&args, console),
         #[cfg(feature = "distributed")]

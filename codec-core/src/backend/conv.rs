@@ -9,14 +9,16 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::{Flex, FlexTensor};
 
-use super::flex::{contiguous, floats, primitive};
+use super::flex::{contiguous, floats, primitive, tensor};
 use super::{Activation, plain, plain_on_gpu};
 use crate::kernels::activation::channel_sums;
 use crate::kernels::conv::{self, BiasActivation, ConvShape};
 use crate::kernels::conv_gradient;
 use crate::kernels::depthwise::{self, DepthwiseShape};
+use crate::kernels::strided::{self, StridedShape};
+use crate::kernels::transposed::{self, TransposedShape};
 
-/// Convolutions that keep the size: stride 1, zero padding `(k - 1) / 2`, odd square kernels.
+/// Convolutions with bias and activation: square kernels, zero padding. `same` keeps the size: stride 1, odd kernels.
 pub trait ConvOps: Backend {
     /// `activation(conv(x) + bias)`.
     ///
@@ -139,6 +141,41 @@ impl ConvOps for Flex {
         );
         Tensor::from_primitive(TensorPrimitive::Float(out))
     }
+
+    fn conv2d_strided(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        bias: Tensor<Self, 1>,
+        stride: usize,
+        before: usize,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        if x.dtype() != DType::F32 {
+            return plain::conv2d_strided(x, weight, bias, stride, before, activation);
+        }
+        let shape = StridedShape::new(x.dims(), weight.dims(), stride, before);
+        let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
+        let epilogue = BiasActivation::new(floats(&bias), shape.outputs, activation);
+        let out = strided::conv2d_strided(&shape, floats(&x), floats(&weight), &epilogue);
+        tensor(out, shape.output_dims())
+    }
+
+    fn conv2d_transposed(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        bias: Tensor<Self, 1>,
+        stride: usize,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        if x.dtype() != DType::F32 {
+            return plain::conv2d_transposed(x, weight, bias, stride, activation);
+        }
+        let shape = TransposedShape::new(x.dims(), weight.dims(), stride);
+        let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
+        let epilogue = BiasActivation::new(floats(&bias), shape.outputs, activation);
+        let out = transposed::conv2d_transposed(&shape, floats(&x), floats(&weight), &epilogue);
+        tensor(out, shape.output_dims())
+    }
 }
 
 impl<C: CheckpointStrategy> ConvOps for Autodiff<Flex, C> {
@@ -184,16 +221,11 @@ impl Layer {
         bias: &FlexTensor,
         activation: Activation,
     ) -> FlexTensor {
-        let epilogue = BiasActivation {
-            bias: floats(bias),
-            activation,
-        };
+        let (channels, _) = self.output();
+        let epilogue = BiasActivation::new(floats(bias), channels, activation);
         let (x, weight) = (floats(x), floats(weight));
         match self {
-            Self::Dense(s) => {
-                assert_eq!(epilogue.bias.len(), s.outputs, "bias does not fit {s:?}");
-                primitive(conv::conv2d(s, x, weight, &epilogue), s.output_dims())
-            }
+            Self::Dense(s) => primitive(conv::conv2d(s, x, weight, &epilogue), s.output_dims()),
             Self::Depthwise(s) => {
                 primitive(depthwise::depthwise(s, x, weight, &epilogue), s.dims())
             }
@@ -398,6 +430,7 @@ mod tests {
             ([2, 2, 6, 3], [3, 2, 5, 5]),
             ([1, 33, 12, 17], [18, 33, 3, 3]),
             ([2, 70, 9, 8], [24, 70, 1, 1]),
+            ([1, 300, 20, 15], [130, 300, 3, 3]),
         ] {
             compare(x, w, Ad::conv2d_same, plain::conv2d_same, Flex::conv2d_same);
         }
@@ -420,6 +453,58 @@ mod tests {
                 plain::depthwise_conv2d_same,
                 inference,
             );
+        }
+    }
+
+    #[test]
+    fn strided_agrees_with_plain_operators() {
+        Flex::seed(&Default::default(), 9);
+        for (x, w, stride, before) in [
+            ([1, 1, 1, 1], [1, 1, 1, 1], 1, 0),
+            ([1, 3, 16, 24], [8, 3, 5, 5], 2, 2),
+            ([2, 3, 7, 9], [4, 3, 5, 5], 2, 2),
+            ([2, 3, 8, 6], [4, 3, 3, 3], 2, 0),
+            ([1, 5, 9, 4], [70, 5, 1, 1], 2, 0),
+            ([2, 2, 5, 7], [3, 2, 4, 4], 1, 1),
+            ([1, 2, 7, 5], [3, 2, 3, 3], 3, 1),
+            ([1, 2, 6, 3], [3, 2, 2, 2], 4, 0),
+            ([1, 4, 16, 16], [4, 4, 4, 4], 4, 0),
+            ([1, 2, 3, 2], [3, 2, 9, 9], 2, 4),
+            ([1, 130, 24, 20], [70, 130, 5, 5], 2, 2),
+        ] {
+            let x = random([x[0], x[1], x[3], x[2]]).swap_dims(2, 3);
+            let (w, b) = (random(w), random([w[0]]));
+            for activation in ACTIVATIONS {
+                let run = |layer: fn(_, _, _, _, _, _) -> _| {
+                    layer(x.clone(), w.clone(), b.clone(), stride, before, activation)
+                };
+                close(run(Flex::conv2d_strided), run(plain::conv2d_strided));
+            }
+        }
+    }
+
+    #[test]
+    fn transposed_agrees_with_plain_operators() {
+        Flex::seed(&Default::default(), 10);
+        for (x, w, stride) in [
+            ([1, 1, 1, 1], [1, 1, 1, 1], 1),
+            ([1, 3, 6, 8], [3, 4, 5, 5], 2),
+            ([2, 3, 7, 5], [3, 4, 3, 3], 2),
+            ([2, 3, 7, 5], [3, 4, 5, 5], 1),
+            ([1, 2, 3, 4], [2, 3, 5, 5], 3),
+            ([1, 2, 4, 3], [2, 3, 5, 5], 4),
+            ([1, 2, 4, 3], [2, 3, 3, 3], 5),
+            ([1, 2, 4, 3], [2, 3, 1, 1], 2),
+            ([1, 130, 9, 40], [130, 140, 5, 5], 2),
+        ] {
+            let x = random([x[0], x[1], x[3], x[2]]).swap_dims(2, 3);
+            let (b, w) = (random([w[1]]), random(w));
+            for activation in ACTIVATIONS {
+                let run = |layer: fn(_, _, _, _, _) -> _| {
+                    layer(x.clone(), w.clone(), b.clone(), stride, activation)
+                };
+                close(run(Flex::conv2d_transposed), run(plain::conv2d_transposed));
+            }
         }
     }
 

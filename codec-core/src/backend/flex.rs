@@ -4,9 +4,40 @@ use burn::tensor::{DType, Shape, Tensor, TensorPrimitive};
 use burn_backend::Bytes;
 use burn_flex::{Flex, FlexTensor, Layout};
 
+use crate::kernels::unfold::transpose_all;
+
 /// The tensor's primitive with its elements in order and nothing around them.
+///
+/// Matrices that were transposed are copied in parallel; Flex copies them element by element in one thread.
 pub(super) fn contiguous<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
-    tensor.into_primitive().tensor().to_contiguous()
+    let dims = tensor.dims();
+    let x = tensor.into_primitive().tensor();
+    let layout = x.layout();
+    let strides = Layout::contiguous(Shape::new(swapped(dims)))
+        .strides()
+        .to_vec();
+    let transposed = D >= 2 && x.dtype() == DType::F32 && !layout.is_contiguous() && {
+        let mut own = layout.strides().to_vec();
+        own.swap(D - 2, D - 1);
+        own == strides
+    };
+    if !transposed {
+        return x.to_contiguous();
+    }
+    let count = dims.iter().product();
+    let stored = x.storage::<f32>().get(layout.start_offset()..);
+    match stored.and_then(|stored| stored.get(..count)) {
+        Some(stored) => primitive(transpose_all(stored, dims[D - 1], dims[D - 2]), dims),
+        None => x.to_contiguous(),
+    }
+}
+
+/// The last two dimensions exchanged.
+fn swapped<const D: usize>(mut dims: [usize; D]) -> [usize; D] {
+    if D >= 2 {
+        dims.swap(D - 2, D - 1);
+    }
+    dims
 }
 
 /// The elements of a contiguous `f32` primitive.

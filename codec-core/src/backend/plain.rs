@@ -6,7 +6,10 @@ use burn::tensor::module::{conv_transpose2d as transposed, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Shape, Tensor};
 
-use super::Activation;
+use super::{Activation, NetworkOps};
+
+/// Bytes of attention weights that exist at a time.
+const ATTENTION_BYTES: usize = 64 << 20;
 
 /// Applies an activation.
 pub fn activate<B: Backend, const D: usize>(
@@ -97,6 +100,71 @@ pub fn conv2d_requant<B: Backend>(
         .add_scalar(0.5)
         .floor()
         .clamp(lo, hi)
+}
+
+/// See [`super::NetworkOps::group_normalize`].
+pub fn group_normalize<B: Backend>(
+    x: Tensor<B, 4>,
+    scale: Tensor<B, 1>,
+    offset: Tensor<B, 1>,
+    groups: usize,
+    epsilon: f64,
+) -> Tensor<B, 4> {
+    let [n, c, h, w] = x.dims();
+    let grouped = x.reshape([n, groups, c / groups * h * w]);
+    let centred = grouped.clone() - grouped.mean_dim(2);
+    let variance = (centred.clone() * centred.clone()).mean_dim(2);
+    let normed = centred / variance.add_scalar(epsilon).sqrt();
+    normed.reshape([n, c, h, w]) * scale.reshape([1, c, 1, 1]) + offset.reshape([1, c, 1, 1])
+}
+
+/// See [`super::NetworkOps::layer_normalize`].
+pub fn layer_normalize<B: Backend>(
+    x: Tensor<B, 3>,
+    scale: Tensor<B, 1>,
+    offset: Tensor<B, 1>,
+    epsilon: f64,
+) -> Tensor<B, 3> {
+    let c = x.dims()[2];
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = (centred.clone() * centred.clone()).mean_dim(2);
+    let normed = centred / variance.add_scalar(epsilon).sqrt();
+    normed * scale.reshape([1, 1, c]) + offset.reshape([1, 1, c])
+}
+
+/// See [`super::NetworkOps::gdn`].
+pub fn gdn<B: Backend>(
+    x: Tensor<B, 4>,
+    beta: Tensor<B, 1>,
+    gamma: Tensor<B, 2>,
+    inverse: bool,
+) -> Tensor<B, 4> {
+    let [n, c, h, w] = x.dims();
+    let flat = x.clone().reshape([n, c, h * w]);
+    let energy = gamma.unsqueeze_dim::<3>(0).matmul(flat.clone() * flat);
+    let root = (energy + beta.reshape([1, c, 1]))
+        .sqrt()
+        .reshape([n, c, h, w]);
+    if inverse { x * root } else { x / root }
+}
+
+/// See [`super::NetworkOps::attend`].
+pub fn attend<B: NetworkOps>(
+    q: Tensor<B, 3>,
+    k: Tensor<B, 3>,
+    v: Tensor<B, 3>,
+    scale: f64,
+) -> Tensor<B, 3> {
+    let [n, queries, _] = q.dims();
+    let keys = k.dims()[1];
+    let block = (ATTENTION_BYTES / (4 * n * keys).max(1)).clamp(1, queries.max(1));
+    let k = k.swap_dims(1, 2);
+    let parts = (0..queries).step_by(block).map(|start| {
+        let q = q.clone().narrow(1, start, block.min(queries - start));
+        let weights = B::softmax_last(q.matmul(k.clone()).mul_scalar(scale));
+        weights.matmul(v.clone())
+    });
+    Tensor::cat(parts.collect(), 1)
 }
 
 /// Stride 1 and as much padding as keeps the size.

@@ -12,6 +12,12 @@ use burn_flex::{Flex, FlexTensor};
 
 pub use crate::kernels::wavelet::Boundary;
 
+/// Taps of the four filters, padded to ten: analysis low-pass and high-pass, synthesis low-pass and high-pass. Checkpoints of
+/// WaLLoC hold them, the analysis filters reversed.
+pub fn filters() -> [[f32; 10]; 4] {
+    crate::kernels::wavelet_short::taps()
+}
+
 /// More levels than a side of 2^31 allows are refused.
 const MAX_LEVELS: usize = 30;
 

@@ -1,7 +1,7 @@
 //! Dense two-dimensional convolution on NCHW slices: stride 1, zero padding, output as large as the input.
 //!
-//! An image is cut in tiles of consecutive pixels. For each tile the input is unfolded (im2col) into a buffer of
-//! `inputs * kernel^2` rows, one matrix product gives all output channels, and an [`Epilogue`] (bias, activation,
+//! An image is cut in tiles of consecutive pixels. For each tile the input is unfolded (im2col), some channels at a time,
+//! matrix products add up all output channels, and an [`Epilogue`] (bias, activation,
 //! requantization) writes them while they are still in cache. Tiles run in parallel. How an image is cut depends
 //! on the shape alone, so the result has the same bits for any number of threads.
 
@@ -11,14 +11,17 @@ use rayon::prelude::*;
 
 use super::activation::Activation;
 use super::fresh::zeros;
-use super::matmul::{Matrix, matmul};
 use super::scratch::with_scratch;
-use super::unfold::unfold;
+use super::taps::{BLOCK_FLOATS, Field, Tap};
 
-/// Floats in an unfolded tile: together with the packed copy inside the product it stays in a cache of 1 MiB.
-const TILE_FLOATS: usize = 1 << 17;
-/// Most and fewest pixels in a tile; small tiles waste the product's blocking.
-const TILE_PIXELS: Range<usize> = 64..1024;
+/// Most and fewest pixels in a tile; small tiles read and pack the weights too often.
+const TILE_PIXELS: Range<usize> = 256..1024;
+/// Pixels in a tile where nothing else decides.
+pub(super) const BLOCK_PIXELS: usize = 512;
+/// Fewest pixels in a tile of a small image; the product's blocking wastes more than that of smaller ones.
+const FEWEST_PIXELS: usize = 64;
+/// Fewest output channels that a small image is split in; the input is unfolded for each part anew.
+const FEWEST_OUTPUTS: usize = 64;
 /// Pieces that the work is cut into at least where the shape allows it, so that several threads have some.
 pub(super) const PIECES: usize = 8;
 /// Sizes of a convolution.
@@ -99,15 +102,6 @@ impl ConvShape {
             "weight does not fit {self:?}"
         );
     }
-
-    fn tile_pixels(&self) -> usize {
-        let share = (self.batch * self.plane())
-            .div_ceil(PIECES)
-            .next_multiple_of(16);
-        (TILE_FLOATS / self.rows().max(1) / 16 * 16)
-            .min(share)
-            .clamp(TILE_PIXELS.start, TILE_PIXELS.end)
-    }
 }
 
 /// What is done with the sums of a tile on their way to the output.
@@ -123,6 +117,17 @@ pub struct BiasActivation<'a> {
     pub bias: &'a [f32],
     /// Applied after the bias.
     pub activation: Activation,
+}
+
+impl<'a> BiasActivation<'a> {
+    /// For a layer with `outputs` channels.
+    ///
+    /// # Panics
+    /// If there is not one bias for each.
+    pub fn new(bias: &'a [f32], outputs: usize, activation: Activation) -> Self {
+        assert_eq!(bias.len(), outputs, "bias does not fit the output channels");
+        Self { bias, activation }
+    }
 }
 
 impl Epilogue for BiasActivation<'_> {
@@ -143,30 +148,88 @@ impl Epilogue for Plain {
     }
 }
 
-/// Part of the output: `rows[channel]` holds the pixels from `start` on of image `image`.
-struct Tile<'a> {
-    image: usize,
-    start: usize,
-    rows: Vec<&'a mut [f32]>,
+/// Part of the output: `rows` holds the pixels from `start` on of channels `outputs` of image `image`.
+pub(super) struct Tile<'a> {
+    pub image: usize,
+    pub start: usize,
+    pub outputs: Range<usize>,
+    pub rows: Vec<&'a mut [f32]>,
 }
 
-fn tiles<'a>(out: &'a mut [f32], shape: &ConvShape, pixels: usize) -> Vec<Tile<'a>> {
-    let plane = shape.plane();
-    let mut tiles: Vec<Tile<'a>> = Vec::new();
-    for (image, channels) in out.chunks_mut(shape.outputs * plane).enumerate() {
-        let first = tiles.len();
-        tiles.extend((0..plane).step_by(pixels).map(|start| Tile {
-            image,
-            start,
-            rows: Vec::with_capacity(shape.outputs),
-        }));
-        for channel in channels.chunks_mut(plane) {
-            for (tile, part) in tiles[first..].iter_mut().zip(channel.chunks_mut(pixels)) {
-                tile.rows.push(part);
+/// Output channels of a tile: all, unless there are too few tiles for several threads.
+pub(super) fn outputs_of_a_tile(outputs: usize, tiles: usize) -> usize {
+    let parts = PIECES.div_ceil(tiles.max(1));
+    outputs
+        .div_ceil(parts)
+        .max(FEWEST_OUTPUTS)
+        .min(outputs)
+        .max(1)
+}
+
+/// Cuts `[images, outputs, plane]` in tiles of `pixels`.
+pub(super) fn tiles(out: &mut [f32], outputs: usize, plane: usize, pixels: usize) -> Vec<Tile<'_>> {
+    let mut tiles: Vec<Tile<'_>> = Vec::new();
+    let images = out.len() / (outputs * plane);
+    let block = outputs_of_a_tile(outputs, images * plane.div_ceil(pixels));
+    for (image, channels) in out.chunks_mut(outputs * plane).enumerate() {
+        for (number, channels) in channels.chunks_mut(block * plane).enumerate() {
+            let first = tiles.len();
+            let outputs = number * block..((number + 1) * block).min(outputs);
+            tiles.extend((0..plane).step_by(pixels).map(|start| Tile {
+                image,
+                start,
+                outputs: outputs.clone(),
+                rows: Vec::with_capacity(outputs.len()),
+            }));
+            for channel in channels.chunks_mut(plane) {
+                for (tile, part) in tiles[first..].iter_mut().zip(channel.chunks_mut(pixels)) {
+                    tile.rows.push(part);
+                }
             }
         }
     }
     tiles
+}
+
+/// Pixels of a tile where an output sees `rows` values.
+fn tile_pixels(images: usize, plane: usize, rows: usize) -> usize {
+    let share = (images * plane).div_ceil(PIECES).next_multiple_of(16);
+    (BLOCK_FLOATS / rows.max(1) / 16 * 16)
+        .clamp(TILE_PIXELS.start, TILE_PIXELS.end)
+        .min(share.max(FEWEST_PIXELS))
+}
+
+/// Convolution of whatever kind with as many outputs as a plane of its input has.
+pub(super) fn convolve(
+    field: &Field,
+    images: usize,
+    outputs: usize,
+    x: &[f32],
+    weight: &[f32],
+    epilogue: &impl Epilogue,
+) -> Vec<f32> {
+    let plane = field.plane();
+    let mut out = zeros(images * outputs * plane);
+    if out.is_empty() {
+        return out;
+    }
+    let pixels = tile_pixels(images, plane, field.rows());
+    let tiles = tiles(&mut out, outputs, plane, pixels);
+    tiles.into_par_iter().for_each(|tile| {
+        let count = pixels.min(plane - tile.start);
+        let image = &x[tile.image * field.image()..][..field.image()];
+        let unfolded = field.scratch(count);
+        with_scratch(unfolded + tile.outputs.len() * count, |scratch| {
+            let (columns, sums) = scratch.split_at_mut(unfolded);
+            let seen = tile.start..tile.start + count;
+            field.sums(image, weight, tile.outputs.clone(), seen, columns, sums);
+            let rows = tile.rows.into_iter().zip(sums.chunks(count));
+            for (channel, (out, sums)) in tile.outputs.zip(rows) {
+                epilogue.write(channel, sums, out);
+            }
+        });
+    });
+    out
 }
 
 /// Convolution with an epilogue.
@@ -178,36 +241,17 @@ fn tiles<'a>(out: &'a mut [f32], shape: &ConvShape, pixels: usize) -> Vec<Tile<'
 /// If a slice does not fit `shape`.
 pub fn conv2d(shape: &ConvShape, x: &[f32], weight: &[f32], epilogue: &impl Epilogue) -> Vec<f32> {
     shape.check(x, weight);
-    let (plane, rows) = (shape.plane(), shape.rows());
-    let mut out = zeros(shape.batch * shape.outputs * plane);
-    if out.is_empty() {
-        return out;
-    }
-    let pixels = shape.tile_pixels();
-    tiles(&mut out, shape, pixels)
-        .into_par_iter()
-        .for_each(|tile| {
-            let count = pixels.min(plane - tile.start);
-            let image = &x[tile.image * shape.inputs * plane..][..shape.inputs * plane];
-            let unfolded = if shape.kernel == 1 { 0 } else { rows * count };
-            with_scratch(unfolded + shape.outputs * count, |scratch| {
-                let (columns, sums) = scratch.split_at_mut(unfolded);
-                let columns = if shape.kernel == 1 {
-                    Matrix::row_major(image.get(tile.start..).unwrap_or(&[]), plane)
-                } else {
-                    unfold(shape, image, tile.start..tile.start + count, columns);
-                    Matrix::row_major(columns, count)
-                };
-                let weight = Matrix::row_major(weight, rows);
-                matmul([shape.outputs, rows, count], weight, columns, sums, false);
-                for (channel, (out, sums)) in
-                    tile.rows.into_iter().zip(sums.chunks(count)).enumerate()
-                {
-                    epilogue.write(channel, sums, out);
-                }
-            });
-        });
-    out
+    let pad = (shape.kernel / 2) as isize;
+    let sides = || -pad..=pad;
+    let taps = sides().flat_map(|dy| sides().map(move |dx| Tap { plane: 0, dy, dx }));
+    let field = Field {
+        channels: shape.inputs,
+        planes: 1,
+        height: shape.height,
+        width: shape.width,
+        taps: taps.collect(),
+    };
+    convolve(&field, shape.batch, shape.outputs, x, weight, epilogue)
 }
 
 #[cfg(test)]

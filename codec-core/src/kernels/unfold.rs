@@ -2,39 +2,56 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::conv::ConvShape;
+use super::fresh::zeros;
+
+/// Values of a matrix that one task transposes.
+const TASK: usize = 1 << 16;
 
 /// Copies what the kernel sees at `pixels` of an image: row `(channel, ky, kx)` of `columns` holds the input
 /// shifted by that tap, zero beyond the border. As many channels as `image` has planes.
 pub(super) fn unfold(shape: &ConvShape, image: &[f32], pixels: Range<usize>, columns: &mut [f32]) {
-    let (kernel, width, plane) = (shape.kernel, shape.width, shape.plane());
-    let pad = kernel / 2;
+    let pad = (shape.kernel / 2) as isize;
+    let taps = || 0..shape.kernel as isize;
     let mut rows = columns.chunks_exact_mut(pixels.len());
-    for channel in image.chunks_exact(plane) {
-        for ky in 0..kernel {
-            for (kx, row) in (0..kernel).zip(&mut rows) {
-                // One copy of the whole shifted range: right inside the image, and where it wraps around a
-                // border column it is set to zero below.
-                let ahead = ky * width + kx;
-                let behind = pad * width + pad;
-                let from = (pixels.start + ahead).saturating_sub(behind).min(plane);
-                let to = (pixels.end + ahead).saturating_sub(behind).min(plane);
-                let before = behind.saturating_sub(pixels.start + ahead).min(row.len());
-                let (zeros, rest) = row.split_at_mut(before);
-                zeros.fill(0.0);
-                let (inside, beyond) = rest.split_at_mut(to - from);
-                inside.copy_from_slice(&channel[from..to]);
-                beyond.fill(0.0);
-                let border = if kx < pad {
-                    0..(pad - kx).min(width)
-                } else {
-                    width - (kx - pad).min(width)..width
-                };
-                if !border.is_empty() {
-                    clear_columns(row, pixels.start, width, border);
-                }
+    for channel in image.chunks_exact(shape.plane()) {
+        for ky in taps() {
+            for (kx, row) in taps().zip(&mut rows) {
+                let distance = [ky - pad, kx - pad];
+                shifted(channel, shape.width, distance, pixels.start, row);
             }
         }
+    }
+}
+
+/// What the pixels from `start` on see at a distance of `dy` rows and `dx` columns, zero beyond the border.
+pub(super) fn shifted(
+    plane: &[f32],
+    width: usize,
+    [dy, dx]: [isize; 2],
+    start: usize,
+    row: &mut [f32],
+) {
+    // One copy of the whole shifted range: right inside the image, and where it wraps around a border column it is
+    // set to zero below.
+    let ahead = dy * width as isize + dx;
+    let inside = |at: usize| at.saturating_add_signed(ahead).min(plane.len());
+    let (from, to) = (inside(start), inside(start + row.len()));
+    let before = (-ahead).saturating_sub(start as isize).max(0) as usize;
+    let (zeros, rest) = row.split_at_mut(before.min(row.len()));
+    zeros.fill(0.0);
+    let (copied, beyond) = rest.split_at_mut(to - from);
+    copied.copy_from_slice(&plane[from..to]);
+    beyond.fill(0.0);
+    let border = if dx < 0 {
+        0..dx.unsigned_abs().min(width)
+    } else {
+        width - dx.unsigned_abs().min(width)..width
+    };
+    if !border.is_empty() {
+        clear_columns(row, start, width, border);
     }
 }
 
@@ -54,12 +71,35 @@ fn clear_columns(row: &mut [f32], start: usize, width: usize, border: Range<usiz
     }
 }
 
+/// Every matrix `[rows, columns]` of `from` as `[columns, rows]`.
+pub(crate) fn transpose_all(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut to = zeros(from.len());
+    if to.is_empty() {
+        return to;
+    }
+    // Some rows of the result at a time, so that a single matrix has work for several threads.
+    let block = (TASK / rows).max(16);
+    let matrices = to
+        .chunks_mut(rows * columns)
+        .zip(from.chunks(rows * columns));
+    let tasks: Vec<(&[f32], usize, &mut [f32])> = matrices
+        .flat_map(|(to, from)| {
+            let parts = to.chunks_mut(block * rows).enumerate();
+            parts.map(move |(number, part)| (from, number * block, part))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(from, first, to)| {
+        transpose(&from[first..], rows, columns, to);
+    });
+    to
+}
+
 /// Writes `[rows, columns]` as `[columns, rows]`, in squares that stay in the nearest cache.
 pub(super) fn transpose(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
     const SIDE: usize = 16;
     for (block, lines) in to.chunks_mut(SIDE * rows).enumerate() {
         for first in (0..rows).step_by(SIDE) {
-            for (x, line) in (block * SIDE..columns).zip(lines.chunks_exact_mut(rows)) {
+            for (x, line) in (block * SIDE..).zip(lines.chunks_exact_mut(rows)) {
                 for (y, v) in (first..rows).zip(line[first..].iter_mut().take(SIDE)) {
                     *v = from[y * columns + x];
                 }

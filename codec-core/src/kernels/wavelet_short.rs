@@ -39,6 +39,11 @@ fn g1(j: usize) -> f32 {
     if j.is_multiple_of(2) { h0(j) } else { -h0(j) }
 }
 
+/// Taps of the four filters: analysis low-pass and high-pass, synthesis low-pass and high-pass.
+pub(crate) fn taps() -> [[f32; SHORT]; 4] {
+    [h0, h1, g0, g1].map(std::array::from_fn)
+}
+
 /// Rows of a matrix: pairs of column and weight. Bands are stored low half first.
 pub(crate) type Sparse = Vec<Vec<(usize, f32)>>;
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::conv::{Conv, ConvConfig};
+use super::conv::{Conv, ConvConfig, PYTORCH_GAIN};
 use super::norm::GroupNorm;
 use crate::backend::{Activation, CodecBackend};
 use crate::weights::Loader;
@@ -51,6 +51,22 @@ pub struct SelfAttention<B: Backend> {
 }
 
 impl<B: CodecBackend> SelfAttention<B> {
+    /// A block with new weights, of the spread that PyTorch starts with.
+    pub fn init(channels: usize, device: &B::Device) -> Self {
+        let projection = || {
+            ConvConfig::new([channels, channels], 1)
+                .with_gain(PYTORCH_GAIN)
+                .init(device)
+        };
+        Self {
+            norm: GroupNorm::init(channels, GROUPS, EPSILON, device),
+            q: projection(),
+            k: projection(),
+            v: projection(),
+            out: projection(),
+        }
+    }
+
     /// The block of a checkpoint.
     pub fn load(channels: usize, keys: AttentionKeys, loader: &Loader<'_, B>) -> Self {
         let [q, k, v, out] = keys.projections.map(|name| {

@@ -8,6 +8,9 @@ use burn::tensor::{Distribution, Tensor};
 use crate::backend::{Activation, CodecBackend};
 use crate::weights::Loader;
 
+/// [`ConvConfig::gain`] for the variance `1 / (3 fan_in)` of PyTorch's own initialization, `sqrt(1 / 6)`.
+pub const PYTORCH_GAIN: f64 = 0.408_248_290_463_863;
+
 /// Configuration of [`Conv`].
 #[derive(Config, Debug)]
 pub struct ConvConfig {

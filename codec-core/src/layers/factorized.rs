@@ -68,29 +68,9 @@ pub struct FactorizedPrior<B: Backend> {
     factors: Vec<Param<Tensor<B, 3>>>,
 }
 
-/// How the mass between two logits is taken. The values are equal, their last bits in 32 are not, and recomputed tables
-/// tell them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likelihood {
-    /// Both logits on the negative side, where the sigmoid keeps its relative precision: CompressAI up to 1.2.4.
-    Signed,
-    /// As they are: CompressAI from 1.2.5 on.
-    Plain,
-}
-
 impl<B: Backend> FactorizedPrior<B> {
     /// The prior of a checkpoint: tensors `_matrix0` to `_matrix4`, `_bias0` to `_bias4`, `_factor0` to `_factor3`.
-    pub(super) fn load<L: Backend>(channels: usize, loader: &Loader<'_, L>) -> Self
-    where
-        B: Backend<Device: Default>,
-    {
-        let device = B::Device::default();
-        let parameter = |name: String, shape: [usize; 3]| {
-            let tensor = loader
-                .host(&name, &shape)
-                .and_then(|t| t.to_device(&device).ok());
-            Param::from_tensor(tensor.unwrap_or_else(|| Tensor::zeros(shape, &device)))
-        };
+    pub fn load(channels: usize, loader: &Loader<'_, B>) -> Self {
         let mut prior = Self {
             matrices: Vec::new(),
             biases: Vec::new(),
@@ -98,30 +78,25 @@ impl<B: Backend> FactorizedPrior<B> {
         };
         for (i, pair) in FILTERS.windows(2).enumerate() {
             let &[input, output] = pair else { continue };
-            let column = [channels, output, 1];
+            let shape = [channels, output, input];
             prior
                 .matrices
-                .push(parameter(format!("_matrix{i}"), [channels, output, input]));
-            prior.biases.push(parameter(format!("_bias{i}"), column));
+                .push(loader.param(&format!("_matrix{i}"), shape));
+            let column = [channels, output, 1];
+            prior
+                .biases
+                .push(loader.param(&format!("_bias{i}"), column));
             if i + 2 < FILTERS.len() {
-                prior.factors.push(parameter(format!("_factor{i}"), column));
+                prior
+                    .factors
+                    .push(loader.param(&format!("_factor{i}"), column));
             }
         }
         prior
     }
 
-    /// Mass below the first of each channel's values less a half, and above the last plus a half, together.
-    ///
-    /// `[channels, 1, values]` to `[channels, 1, 1]`.
-    pub(super) fn tails(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let last = x.dims()[2] - 1;
-        let lower = self.logits(x.clone().narrow(2, 0, 1).sub_scalar(0.5));
-        let upper = self.logits(x.narrow(2, last, 1).add_scalar(0.5));
-        sigmoid(lower) + sigmoid(upper.neg())
-    }
-
     /// Logits of the cumulative distribution, `[channels, 1, values]` to the same shape.
-    pub(super) fn logits(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn logits(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let mut h = x;
         for (i, (matrix, bias)) in self.matrices.iter().zip(&self.biases).enumerate() {
             h = softplus(matrix.val(), 1.0).matmul(h) + bias.val();
@@ -132,13 +107,10 @@ impl<B: Backend> FactorizedPrior<B> {
         h
     }
 
-    /// Mass of the unit interval around each value, `[channels, 1, values]` to the same shape.
-    pub(super) fn likelihood(&self, x: Tensor<B, 3>, way: Likelihood) -> Tensor<B, 3> {
+    fn likelihood(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let lower = self.logits(x.clone().sub_scalar(0.5));
         let upper = self.logits(x.add_scalar(0.5));
-        if way == Likelihood::Plain {
-            return sigmoid(upper) - sigmoid(lower);
-        }
+        // Both logits on the negative side, where the sigmoid keeps its relative precision.
         let sign = (lower.clone() + upper.clone()).detach().sign().neg();
         (sigmoid(upper * sign.clone()) - sigmoid(lower * sign)).abs()
     }
@@ -150,9 +122,7 @@ impl<B: Backend> FactorizedPrior<B> {
     pub fn bits(&self, z: Tensor<B, 4>) -> Tensor<B, 4> {
         let [n, c, h, w] = z.dims();
         let flat = z.swap_dims(0, 1).reshape([c, 1, n * h * w]);
-        let likelihood = self
-            .likelihood(flat, Likelihood::Signed)
-            .clamp_min(LIKELIHOOD_MIN);
+        let likelihood = self.likelihood(flat).clamp_min(LIKELIHOOD_MIN);
         let bits = likelihood.log().mul_scalar(-std::f32::consts::LOG2_E);
         bits.reshape([c, n, h, w]).swap_dims(0, 1)
     }
@@ -173,7 +143,7 @@ impl<B: Backend> FactorizedPrior<B> {
             .reshape([1, 1, count])
             .repeat_dim(0, channels);
         let values: Vec<f32> = self
-            .likelihood(x, Likelihood::Signed)
+            .likelihood(x)
             .into_data()
             .convert::<f32>()
             .into_vec()

@@ -1,7 +1,7 @@
 //! The Gaussian conditional of published models (Balle et al. 2018, as in CompressAI): scales to tables and likelihoods.
 
 use burn::tensor::backend::Backend;
-use codec_entropy::{SCALES, TableSet, compressai_gaussian_tables, scale_of};
+use codec_entropy::{SCALES, TableSet, compressai_gaussian_tables, compressai_scales};
 
 use super::tables::stored_tables;
 use crate::Error;
@@ -16,6 +16,8 @@ const LIKELIHOOD_BOUND: f64 = 1e-9;
 #[derive(Debug, Clone)]
 pub struct GaussianConditional {
     scales: Vec<f32>,
+    /// Geometric means of neighbouring scales.
+    between: Vec<f32>,
     tables: TableSet,
 }
 
@@ -50,7 +52,7 @@ impl GaussianConditional {
             .flatten();
         let scales = match scales.and_then(HostTensor::as_floats) {
             Some(scales) => scales.to_vec(),
-            None => (0..SCALES).map(|i| scale_of(i) as f32).collect(),
+            None => compressai_scales().to_vec(),
         };
         let rising = scales.iter().zip(scales.iter().skip(1)).all(|(a, b)| a < b);
         if !rising {
@@ -58,12 +60,23 @@ impl GaussianConditional {
         }
         let tables = match stored_tables(scales.len(), loader)? {
             Some(tables) => tables,
-            None if scales.len() == SCALES => {
-                compressai_gaussian_tables().map_err(|e| Error::malformed(e.to_string()))?
-            }
-            None => return Err(Error::malformed("weights: no tables for these scales")),
+            None => built(&scales)?,
         };
-        Ok(Self { scales, tables })
+        let pairs = scales.iter().zip(scales.iter().skip(1));
+        let between = pairs.map(|(a, b)| (a * b).sqrt()).collect();
+        Ok(Self {
+            scales,
+            between,
+            tables,
+        })
+    }
+
+    /// The tables that follow from the scales, whatever the checkpoint holds.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for scales that have none.
+    pub fn rebuilt_tables(&self) -> Result<TableSet, Error> {
+        built(&self.scales)
     }
 
     /// One table a scale.
@@ -71,7 +84,13 @@ impl GaussianConditional {
         &self.tables
     }
 
-    /// Table of a scale: the first at least as wide, the last one for wider scales and what is not a number.
+    /// Table of a scale in our files: the nearest in the logarithm. On the average that costs less than the next wider one.
+    pub fn nearest(&self, scale: f32) -> u8 {
+        self.between.partition_point(|&s| s < scale) as u8
+    }
+
+    /// Table of a scale in CompressAI's strings: the first at least as wide, the last one for wider scales, the first one for
+    /// what is not a number.
     pub fn index(&self, scale: f32) -> u8 {
         let scale = if scale > SCALE_BOUND {
             scale
@@ -90,6 +109,11 @@ impl GaussianConditional {
         let mass = cumulative((0.5 - distance) / scale) - cumulative((-0.5 - distance) / scale);
         mass.max(LIKELIHOOD_BOUND) as f32
     }
+}
+
+fn built(scales: &[f32]) -> Result<TableSet, Error> {
+    compressai_gaussian_tables(scales)
+        .map_err(|e| Error::malformed(format!("weights: Gaussian tables: {e}")))
 }
 
 /// Bits of likelihoods.
@@ -111,6 +135,9 @@ mod tests {
         let gaussian = GaussianConditional::load(&Loader::<Flex>::new(&tensors, &device)).unwrap();
         for scale in [-1.0, 0.0, 0.11, f32::NAN] {
             assert_eq!(gaussian.index(scale), 0, "{scale}");
+        }
+        for (scale, nearest) in [(-1.0, 0), (0.116, 0), (0.118, 1), (1e9, 63), (f32::NAN, 0)] {
+            assert_eq!(gaussian.nearest(scale), nearest, "{scale}");
         }
         assert_eq!(gaussian.index(0.1101), 1);
         assert_eq!(gaussian.index(256.0), 63);

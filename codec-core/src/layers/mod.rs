@@ -1,6 +1,7 @@
 //! Layers that the model families share.
 
 mod attention;
+mod companding;
 mod conv;
 mod depthwise;
 mod entropy_bottleneck;
@@ -15,10 +16,11 @@ mod residual;
 mod tables;
 
 pub use attention::{AttentionKeys, SelfAttention};
-pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig};
+pub use companding::Companding;
+pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, PYTORCH_GAIN};
 pub use depthwise::DepthwiseConv;
-pub use entropy_bottleneck::EntropyBottleneck;
-pub use factorized::{FactorizedPrior, FactorizedPriorConfig, Likelihood};
+pub use entropy_bottleneck::{EntropyBottleneck, Likelihood};
+pub use factorized::{FactorizedPrior, FactorizedPriorConfig};
 pub use gaussian_conditional::{GaussianConditional, bits};
 pub use gdn::Gdn;
 pub use integer::{

@@ -19,6 +19,16 @@ pub struct GroupNorm<B: Backend> {
 }
 
 impl<B: CodecBackend> GroupNorm<B> {
+    /// A layer with scale 1 and offset 0. `groups` divides `channels`.
+    pub fn init(channels: usize, groups: usize, epsilon: f64, device: &B::Device) -> Self {
+        Self {
+            scale: Param::from_tensor(Tensor::ones([channels], device)),
+            offset: Param::from_tensor(Tensor::zeros([channels], device)),
+            groups,
+            epsilon,
+        }
+    }
+
     /// The layer of a checkpoint: tensors `weight` and `bias`. `groups` divides `channels`.
     pub fn load(channels: usize, groups: usize, epsilon: f64, loader: &Loader<'_, B>) -> Self {
         Self {

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::conv::{Conv, ConvConfig};
+use super::conv::{Conv, ConvConfig, PYTORCH_GAIN};
 use super::norm::GroupNorm;
 use crate::backend::{Activation, CodecBackend};
 use crate::weights::Loader;
@@ -26,6 +26,23 @@ pub struct ResidualBlockConfig {
 }
 
 impl ResidualBlockConfig {
+    /// A block with new weights, of the spread that PyTorch starts with.
+    pub fn init<B: CodecBackend>(&self, device: &B::Device) -> ResidualBlock<B> {
+        let [input, output] = self.channels;
+        let conv = |channels, kernel| {
+            ConvConfig::new(channels, kernel)
+                .with_gain(PYTORCH_GAIN)
+                .init(device)
+        };
+        ResidualBlock {
+            norm1: GroupNorm::init(input, GROUPS, EPSILON, device),
+            conv1: conv([input, output], 3),
+            norm2: GroupNorm::init(output, GROUPS, EPSILON, device),
+            conv2: conv([output, output], 3),
+            shortcut: (input != output).then(|| conv([input, output], 1)),
+        }
+    }
+
     /// The block of a checkpoint: `norm1`, `conv1`, `norm2`, `conv2` and, where the widths differ, `nin_shortcut`.
     pub fn load<B: CodecBackend>(&self, loader: &Loader<'_, B>) -> ResidualBlock<B> {
         let [input, output] = self.channels;

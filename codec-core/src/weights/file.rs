@@ -1,6 +1,6 @@
 //! The weights file of an imported model: safetensors with the authors' key names and a descriptor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::SafeTensors;
 
@@ -101,6 +101,14 @@ fn metadata(bytes: &[u8]) -> Result<BTreeMap<String, String>, Error> {
         Some(text) => serde_json::from_str(text).map_err(|e| bad(&e)),
         None => Ok(plain.into_iter().collect()),
     }
+}
+
+/// An entry of the metadata that [`Tensors::from_safetensors`] returned, wherever it stands.
+pub(crate) fn metadata_entry(plain: &HashMap<String, String>, key: &str) -> Option<String> {
+    let joined = plain.get(METADATA).map(|text| serde_json::from_str(text));
+    let joined: Option<BTreeMap<String, String>> = joined.and_then(Result::ok);
+    let found = joined.and_then(|mut entries| entries.remove(key));
+    found.or_else(|| plain.get(key).cloned())
 }
 
 #[cfg(test)]

@@ -10,5 +10,6 @@ mod tensors;
 
 pub use checkpoint::Checkpoint;
 pub use file::WeightsFile;
+pub(crate) use file::metadata_entry;
 pub use loader::{Loader, Misshaped, Report};
 pub use tensors::{HostTensor, Tensors, Values};

@@ -3,7 +3,7 @@
 //! Grayscale is coded as RGB with equal channels and comes back as the rounded mean of the three. Alpha is kept
 //! losslessly, metadata byte for byte.
 
-mod pixels;
+pub(crate) mod pixels;
 mod rate;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use codec_core::error::Error;
 use super::Area;
 
 /// Repeats every sample three times.
-pub(super) fn gray_to_rgb(gray: &[u8]) -> Vec<u8> {
+pub(crate) fn gray_to_rgb(gray: &[u8]) -> Vec<u8> {
     gray.iter().flat_map(|sample| [*sample; 3]).collect()
 }
 

@@ -4,11 +4,11 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::BackendTypes;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
-use codec_core::weights::{Tensors, WeightsFile};
+use codec_core::weights::{HostTensor, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
 use super::family::{Family, Imported, Model};
-use super::{hyperprior, mlicpp, wpmr};
+use super::{hyperprior, mlicpp, vqgan, walloc, wpmr};
 use crate::coder::ImageCoder;
 
 /// Generates [`ImageModel`] over the families that are imported; `wpmr`, our own, has a weights file of its own.
@@ -84,6 +84,17 @@ macro_rules! families {
                 }
             }
 
+            /// Rows of the model's codebook as they are searched, `[codes, width]`, if it has one.
+            ///
+            /// # Errors
+            /// [`Error::Malformed`] for incomplete weights.
+            pub fn codebook(&self) -> Result<Option<HostTensor>, Error> {
+                match self {
+                    Self::Wpmr(_) => Ok(None),
+                    $(Self::$variant(model) => <$family>::codebook(model),)+
+                }
+            }
+
             /// Every intermediate of one pass over the inputs of a parity fixture, under its names.
             ///
             /// # Errors
@@ -129,6 +140,10 @@ macro_rules! families {
 families! {
     Hyperprior(hyperprior::Hyperprior),
     Mlicpp(mlicpp::Mlicpp),
+    Vqgan(vqgan::Vqgan),
+    VqganLc(vqgan::VqganLc),
+    SimVq(vqgan::SimVq),
+    Walloc(walloc::Walloc),
 }
 
 fn recognizes<F: Family>(tensors: &Tensors) -> bool {

@@ -1,5 +1,6 @@
 //! Image model families.
 
+mod annealing;
 mod any;
 pub mod check;
 pub mod family;
@@ -9,6 +10,8 @@ pub mod mlicpp;
 mod record;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod vqgan;
+pub mod walloc;
 pub mod wpmr;
 
 use burn::tensor::Tensor;

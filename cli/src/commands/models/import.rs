@@ -170,7 +170,6 @@ fn table(report: &Report, console: &Console) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::ModelsCommand;
-    use super::*;
     use crate::args::Command;
     use crate::args::tests::parse;
 

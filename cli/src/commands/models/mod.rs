@@ -44,7 +44,7 @@ pub fn run(command: &ModelsCommand, console: &Console) -> anyhow::Result<Status>
 }
 
 /// Weights of a model that is imported, or of a weights file.
-fn weights(model: &str) -> anyhow::Result<Vec<u8>> {
+pub(super) fn weights(model: &str) -> anyhow::Result<Vec<u8>> {
     let path = std::path::Path::new(model);
     if path.is_file() {
         return Ok(super::read_weights(Some(path))?.unwrap_or_default());

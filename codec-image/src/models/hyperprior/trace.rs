@@ -5,7 +5,7 @@ use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_core::weights::{HostTensor, Tensors};
-use codec_entropy::{compressai_gaussian_tables, encode_compressai};
+use codec_entropy::encode_compressai;
 
 use super::latents::HostParameters;
 use super::model::Network;
@@ -44,7 +44,7 @@ pub(super) fn trace<B: CodecBackend>(
         for (picture, z) in parts(z)?.chunks((n * zh * zw).max(1)).enumerate() {
             let symbols = bottleneck.quantize(z, zh * zw);
             let values = bottleneck.dequantize(&symbols, zh * zw);
-            z_likelihoods.extend(bottleneck.likelihoods(&values, zh * zw)?);
+            z_likelihoods.extend(bottleneck.likelihoods(&values, zh * zw));
             let indexes = bottleneck.indexes(zh * zw);
             let string =
                 encode_compressai(&symbols, &indexes, bottleneck.tables()).map_err(coded)?;
@@ -88,20 +88,21 @@ pub(super) fn trace<B: CodecBackend>(
                 means: means.to_vec(),
             };
             let latents = hyper.quantize(y, &parameters, [h, w])?;
+            let scales = latents.scales.iter();
+            let indexes: Vec<u8> = scales.map(|&s| hyper.gaussian.index(s)).collect();
             let tables = hyper.gaussian.tables();
-            let string =
-                encode_compressai(&latents.symbols, &latents.indexes, tables).map_err(coded)?;
+            let string = encode_compressai(&latents.symbols, &indexes, tables).map_err(coded)?;
             out.insert(format!("y_string_{picture}"), bytes(string)?);
             y_hat.extend(latents.values);
             y_likelihoods.extend(latents.likelihoods);
             y_symbols.extend(latents.symbols);
-            y_indexes.extend(latents.indexes.into_iter().map(i32::from));
+            y_indexes.extend(indexes.into_iter().map(i32::from));
         }
     } else {
         for (picture, y) in parts(y)?.chunks((m * h * w).max(1)).enumerate() {
             let symbols = bottleneck.quantize(y, h * w);
             let values = bottleneck.dequantize(&symbols, h * w);
-            y_likelihoods.extend(bottleneck.likelihoods(&values, h * w)?);
+            y_likelihoods.extend(bottleneck.likelihoods(&values, h * w));
             let indexes = bottleneck.indexes(h * w);
             let string =
                 encode_compressai(&symbols, &indexes, bottleneck.tables()).map_err(coded)?;
@@ -140,9 +141,12 @@ pub(super) fn trace<B: CodecBackend>(
         "entropy_bottleneck",
         &bottleneck.rebuilt_tables()?,
     )?;
-    if network.hyper.is_some() {
-        let rebuilt = compressai_gaussian_tables().map_err(coded)?;
-        tables(&mut out, "gaussian_conditional", &rebuilt)?;
+    if let Some(hyper) = &network.hyper {
+        tables(
+            &mut out,
+            "gaussian_conditional",
+            &hyper.gaussian.rebuilt_tables()?,
+        )?;
     }
     Ok(out)
 }

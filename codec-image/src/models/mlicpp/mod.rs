@@ -10,6 +10,7 @@ mod family;
 pub mod global;
 pub mod local;
 pub mod model;
+mod refine;
 mod slice;
 #[cfg(test)]
 mod tests;

@@ -44,7 +44,12 @@ pub(super) fn normalize(tensors: Tensors) -> Result<Tensors, Error> {
     let averaged: BTreeMap<String, String> = tensors
         .iter()
         .filter(|(name, _)| !DROPPED.iter().any(|prefix| name.starts_with(prefix)))
-        .map(|(name, _)| (format!("{AVERAGED}{}", name.replace('.', "")), name.to_owned()))
+        .map(|(name, _)| {
+            (
+                format!("{AVERAGED}{}", name.replace('.', "")),
+                name.to_owned(),
+            )
+        })
         .collect();
     for (average, name) in averaged {
         if tensors.shape(&average) == tensors.shape(&name)

@@ -9,9 +9,9 @@ use serde_json::Value;
 /// Groups of every normalization: all widths are multiples of it.
 pub(super) const GROUPS: usize = 32;
 /// Most channels of a layer, and most of the sizes of a codebook's rows.
-const WIDTH_MAX: usize = 1 << 14;
+pub(super) const WIDTH_MAX: usize = 1 << 14;
 /// Most codes.
-const CODES_MAX: usize = 1 << 22;
+pub(super) const CODES_MAX: usize = 1 << 22;
 /// Most levels; the factor on the size is below 2^12.
 const LEVELS_MAX: usize = 12;
 /// Resolution of all released models.
@@ -120,11 +120,7 @@ impl VqganConfig {
                 codes,
                 stored: self.codebook_dim.unwrap_or(width),
                 width,
-                projection: match (self.use_cblinear, self.cb_hidden) {
-                    (Some(1), _) => Projection::Linear,
-                    (Some(2), Some(hidden)) => Projection::Hidden(hidden),
-                    _ => Projection::None,
-                },
+                projection: maps(self.use_cblinear.unwrap_or(0), self.cb_hidden),
                 unit: is_unit(width, self.tuning_codebook),
             },
             Kind::Sim => QuantizerConfig::Sim { codes, width },
@@ -201,11 +197,11 @@ impl VqganConfig {
             config.embed_dim = width;
             config.codebook_dim = Some(stored);
             config.tuning_codebook = given.tuning_codebook;
-            (config.use_cblinear, config.cb_hidden) = match projection {
-                Projection::None => (Some(0), None),
-                Projection::Linear => (Some(1), None),
-                Projection::Hidden(hidden) => (Some(2), Some(hidden)),
-            };
+            let (use_cblinear, cb_hidden) = hidden(projection);
+            (config.use_cblinear, config.cb_hidden) = (Some(use_cblinear), cb_hidden);
+        }
+        if config.n_embed == 0 || stored == 0 || config.embed_dim == 0 {
+            return Err(Error::malformed(format!("{name} is empty")));
         }
         at_most("codes", config.n_embed, CODES_MAX)?;
         at_most("code width", stored, WIDTH_MAX)?;
@@ -218,6 +214,24 @@ impl VqganConfig {
 /// started at random.
 pub(super) fn is_unit(width: usize, tuning_codebook: Option<i64>) -> bool {
     width == 768 && tuning_codebook != Some(-1)
+}
+
+/// `use_cblinear` and the units between two maps.
+pub(super) fn hidden(projection: Projection) -> (usize, Option<usize>) {
+    match projection {
+        Projection::None => (0, None),
+        Projection::Linear => (1, None),
+        Projection::Hidden(hidden) => (2, Some(hidden)),
+    }
+}
+
+/// The inverse of [`hidden`].
+pub(super) fn maps(use_cblinear: usize, cb_hidden: Option<usize>) -> Projection {
+    match (use_cblinear, cb_hidden) {
+        (1, _) => Projection::Linear,
+        (2, Some(hidden)) => Projection::Hidden(hidden),
+        _ => Projection::None,
+    }
 }
 
 /// Kind of quantizer and name of its rows.
@@ -250,11 +264,13 @@ pub(super) fn projection(tensors: &Tensors, stored: usize) -> Result<(Projection
     };
     let hidden = outputs("codebook_projection.0.weight")?;
     let last = outputs("codebook_projection.2.weight")?;
-    Ok(match (outputs("codebook_projection.weight")?, hidden, last) {
-        (Some(width), _, _) => (Projection::Linear, width),
-        (None, Some(hidden), Some(width)) => (Projection::Hidden(hidden), width),
-        _ => (Projection::None, stored),
-    })
+    Ok(
+        match (outputs("codebook_projection.weight")?, hidden, last) {
+            (Some(width), _, _) => (Projection::Linear, width),
+            (None, Some(hidden), Some(width)) => (Projection::Hidden(hidden), width),
+            _ => (Projection::None, stored),
+        },
+    )
 }
 
 fn network(tensors: &Tensors, given: &Given) -> Result<NetworkConfig, Error> {
@@ -272,11 +288,14 @@ fn network(tensors: &Tensors, given: &Given) -> Result<NetworkConfig, Error> {
     let [out_ch, _] = conv("decoder.conv_out.weight")?;
     let [_, z_channels] = conv("decoder.conv_in.weight")?;
     let [encoded, _] = conv("encoder.conv_out.weight")?;
-    let block = |level: usize, block: usize| format!("encoder.down.{level}.block.{block}.conv1.weight");
+    let block =
+        |level: usize, block: usize| format!("encoder.down.{level}.block.{block}.conv1.weight");
     let levels = (0..)
         .take_while(|&level| tensors.contains(&block(level, 0)))
         .count();
-    let blocks = (0..).take_while(|&b| tensors.contains(&block(0, b))).count();
+    let blocks = (0..)
+        .take_while(|&b| tensors.contains(&block(0, b)))
+        .count();
     at_most("levels", levels, LEVELS_MAX)?;
     let mut ch_mult = Vec::with_capacity(levels);
     for level in 0..levels {
@@ -295,7 +314,8 @@ fn network(tensors: &Tensors, given: &Given) -> Result<NetworkConfig, Error> {
     }
     let ddconfig = given.ddconfig.as_ref();
     let resolution = ddconfig.and_then(|d| d.resolution).unwrap_or(RESOLUTION);
-    let attends = |level: &usize| tensors.contains(&format!("encoder.down.{level}.attn.0.norm.weight"));
+    let attends =
+        |level: &usize| tensors.contains(&format!("encoder.down.{level}.attn.0.norm.weight"));
     let stated = ddconfig
         .filter(|d| d.resolution.is_some())
         .and_then(|d| d.attn_resolutions.clone());
@@ -347,7 +367,9 @@ fn clusters(tensors: &Tensors, config: &VqganConfig) -> Result<Vec<usize>, Error
         sizes.push(size);
     }
     if !sizes.is_empty() && config.quantizer == Kind::Gumbel {
-        return Err(Error::unsupported("smaller codebooks of a Gumbel quantizer"));
+        return Err(Error::unsupported(
+            "smaller codebooks of a Gumbel quantizer",
+        ));
     }
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     Ok(sizes)
@@ -359,7 +381,7 @@ fn shape<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a [usize], Error> {
         .ok_or_else(|| Error::malformed(format!("{name} is missing")))
 }
 
-fn at_most(what: &'static str, actual: usize, limit: usize) -> Result<(), Error> {
+pub(super) fn at_most(what: &'static str, actual: usize, limit: usize) -> Result<(), Error> {
     if actual > limit {
         return Err(Error::LimitExceeded {
             what,
@@ -409,17 +431,28 @@ impl Given {
             .into_iter()
             .find_map(|key| given.get("model")?.get(key))
             .unwrap_or(given);
-        Self::deserialize(inner)
-            .map_err(|e| Error::bad_parameter(format!("configuration: {e}")))
+        Self::deserialize(inner).map_err(|e| Error::bad_parameter(format!("configuration: {e}")))
     }
 
     fn check(&self, config: &VqganConfig) -> Result<(), Error> {
         agree("quantizer", self.quantizer, config.quantizer)?;
-        agree("n_embed", self.n_embed.or(self.n_vision_words), config.n_embed)?;
+        agree(
+            "n_embed",
+            self.n_embed.or(self.n_vision_words),
+            config.n_embed,
+        )?;
         agree("embed_dim", self.embed_dim, config.embed_dim)?;
         if config.quantizer == Kind::Projected {
-            agree("codebook_dim", self.codebook_dim.map(Some), config.codebook_dim)?;
-            agree("use_cblinear", self.use_cblinear.map(Some), config.use_cblinear)?;
+            agree(
+                "codebook_dim",
+                self.codebook_dim.map(Some),
+                config.codebook_dim,
+            )?;
+            agree(
+                "use_cblinear",
+                self.use_cblinear.map(Some),
+                config.use_cblinear,
+            )?;
         }
         let Some(given) = &self.ddconfig else {
             return Ok(());
@@ -431,11 +464,15 @@ impl Given {
         agree("out_ch", given.out_ch, network.out_ch)?;
         agree("ch", given.ch, network.ch)?;
         agree("ch_mult", given.ch_mult.clone(), network.ch_mult.clone())?;
-        agree("num_res_blocks", given.num_res_blocks, network.num_res_blocks)
+        agree(
+            "num_res_blocks",
+            given.num_res_blocks,
+            network.num_res_blocks,
+        )
     }
 }
 
-fn agree<T: PartialEq + std::fmt::Debug>(
+pub(super) fn agree<T: PartialEq + std::fmt::Debug>(
     name: &str,
     given: Option<T>,
     found: T,

@@ -13,14 +13,19 @@ mod network;
 pub mod quantizers;
 mod trace;
 
-use codec_core::backend::CodecBackend;
-use codec_core::weights::{Loader, Tensors};
+use burn::backend::Flex;
+use burn::backend::flex::FlexDevice;
 use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use codec_core::container::Profile;
+use codec_core::layers::quantizer::Codebook;
+use codec_core::weights::{HostTensor, Loader, Tensors};
 use serde_json::Value;
 
 pub use codec::Coder;
 pub use config::{Kind, NetworkConfig, VqganConfig};
 pub use network::Network;
+pub use quantizers::{SimVq, VqganLc};
 
 use super::family::{Family, Model};
 use crate::coder::ImageCoder;
@@ -31,6 +36,8 @@ pub struct Vqgan;
 
 impl Family for Vqgan {
     const NAME: &'static str = "vqgan";
+    /// Indexes decode to the same values anywhere.
+    const PROFILE: Profile = Profile::Portable;
     type Config = VqganConfig;
     type Network<B: CodecBackend> = Network<B>;
 
@@ -60,6 +67,11 @@ impl Family for Vqgan {
         Ok(Box::new(Coder::<B>::new(model, device)?))
     }
 
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        let network = model.network::<Flex>(&FlexDevice)?;
+        rows(network.codebook(0)?)
+    }
+
     fn trace<B: CodecBackend>(
         model: &Model<Self>,
         inputs: &Tensors,
@@ -67,6 +79,11 @@ impl Family for Vqgan {
     ) -> Result<Tensors, Error> {
         trace::trace::<B>(model, inputs, device)
     }
+}
+
+/// Rows on the host.
+fn rows(codebook: &Codebook<Flex>) -> Result<Option<HostTensor>, Error> {
+    HostTensor::from_device(codebook.all()).map(Some)
 }
 
 #[cfg(test)]

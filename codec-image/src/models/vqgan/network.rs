@@ -1,7 +1,7 @@
 //! Encoder, quantizer and decoder (Esser, Rombach and Ommer 2021, arXiv 2012.09841, section 3.1 and appendix A).
 
-use burn::tensor::{Int, Tensor};
 use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
 use codec_core::layers::quantizer::{Codebook, Quantizer, from_rows, to_rows};
@@ -105,7 +105,13 @@ impl<B: CodecBackend> Encoder<B> {
                 .with_before(Some(0));
             let resample = (level < last).then(|| halve.load(&loader.at("downsample.conv")));
             let attends = config.attends(level);
-            Level::load(config.num_res_blocks, [before, width], attends, resample, &loader)
+            Level::load(
+                config.num_res_blocks,
+                [before, width],
+                attends,
+                resample,
+                &loader,
+            )
         });
         let width = config.width(last);
         Self {
@@ -235,11 +241,7 @@ impl<B: CodecBackend> Network<B> {
     ///
     /// # Errors
     /// [`Error::BadParameter`] if there is no such codebook.
-    pub fn codes(
-        &self,
-        x: Tensor<B, 4>,
-        codebook: usize,
-    ) -> Result<Tensor<B, 1, Int>, Error> {
+    pub fn codes(&self, x: Tensor<B, 4>, codebook: usize) -> Result<Tensor<B, 1, Int>, Error> {
         let z = self
             .quant_conv
             .forward(self.encoder.forward(x), Activation::None);

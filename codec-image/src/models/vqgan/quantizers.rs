@@ -1,17 +1,26 @@
-//! The family's quantizers without encoder and decoder, for parity with published ones.
+//! The quantizers of VQGAN-LC and SimVQ on their own, as published beside other encoders and decoders.
+//!
+//! These are families without a codec: they import, and their quantizer is compared with the authors'. A checkpoint of
+//! VQGAN-LC with encoder and decoder is of the family `vqgan`.
 
+use burn::backend::Flex;
+use burn::backend::flex::FlexDevice;
 use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
-use codec_core::layers::ConvConfig;
 use codec_core::layers::quantizer::{
     LossWeights, Quantized, Quantizer, QuantizerConfig, from_rows, to_rows,
 };
+use codec_core::layers::{Conv, ConvConfig};
 use codec_core::weights::{HostTensor, Loader, Tensors};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::normalize;
-use super::config::{is_unit, projection};
+use super::config::{CODES_MAX, WIDTH_MAX, agree, at_most, hidden, is_unit, projection};
+use super::rows;
+use crate::coder::ImageCoder;
+use crate::models::family::{Family, Model};
 
 /// The quantizer of a checkpoint with normalized names: at the root in VQGAN-LC, below `quantize` elsewhere.
 pub(super) fn load<B: CodecBackend>(
@@ -24,85 +33,241 @@ pub(super) fn load<B: CodecBackend>(
     }
 }
 
-/// Tensors of a fixture `vqgan_lc`: `h` is the input, the rest is computed. `config` has the names of the authors'
-/// arguments; sizes come from the shapes.
-///
-/// # Errors
-/// [`Error::Malformed`] for tensors that are no such quantizer or inputs that do not fit.
-pub fn trace_vqgan_lc<B: CodecBackend>(
-    weights: Tensors,
-    config: Option<&Value>,
-    inputs: &Tensors,
-    device: &B::Device,
-) -> Result<Tensors, Error> {
-    let weights = normalize(weights)?;
-    let [codes, stored] = matrix(&weights, "tok_embeddings.weight")?;
-    let (projection, width) = projection(&weights, stored)?;
-    let tuning = config.and_then(|c| c.get("tuning_codebook")?.as_i64());
-    let loader = Loader::<B>::new(&weights, device);
-    let quantizer = load(
-        QuantizerConfig::Projected {
-            codes,
-            stored,
-            width,
-            projection,
-            unit: is_unit(width, tuning),
-        },
-        &loader,
-    );
-    let h = plane::<B>(inputs, "h", device)?;
-    let channels = h.dims()[1];
-    let conv = |channels, name: &str| ConvConfig::new(channels, 1).load(&loader.at(name));
-    let (quant, post) = (
-        conv([channels, width], "quant_conv"),
-        conv([width, channels], "post_quant_conv"),
-    );
-    loader.finish()?;
-    let z = quant.forward(h, Activation::None);
-    let mut traced = Traced::new(&quantizer, z.clone())?;
-    traced.put("z", z)?;
-    traced.put("z_in", traced.plane(traced.quantized.latents.clone()))?;
-    let quantized = traced.plane(traced.quantized.output.clone());
-    traced.put("post_quant", post.forward(quantized, Activation::None))?;
-    traced.loss("loss", LossWeights::on_codebook(0.33))?;
-    Ok(traced.tensors)
+/// The quantizer of VQGAN-LC (arXiv 2406.11837) with the convolutions around it.
+#[derive(Debug, Clone, Copy)]
+pub struct VqganLc;
+
+/// Hyperparameters of [`VqganLc`], under the names of the authors' arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VqganLcConfig {
+    /// Codes.
+    pub n_vision_words: usize,
+    /// Width of the stored rows.
+    pub codebook_dim: usize,
+    /// Width of the rows that are searched.
+    pub embed_dim: usize,
+    /// Channels before and after.
+    pub z_channels: usize,
+    /// Maps from stored rows to searched ones: 0, 1 or 2.
+    pub use_cblinear: usize,
+    /// Units between two maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cb_hidden: Option<usize>,
+    /// -1 for a codebook that started at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning_codebook: Option<i64>,
 }
 
-/// Tensors of a fixture `simvq`: `z` is the input. `config` gives `beta` (0.25 by default) and `legacy` (false).
-///
-/// # Errors
-/// As [`trace_vqgan_lc`].
-pub fn trace_simvq<B: CodecBackend>(
-    weights: Tensors,
-    config: Option<&Value>,
-    inputs: &Tensors,
-    device: &B::Device,
-) -> Result<Tensors, Error> {
-    let mut weights = normalize(weights)?;
-    if weights.contains("embedding.weight") {
-        weights = weights.rename(|name| format!("quantize.{name}"))?;
+/// Networks of [`VqganLc`].
+pub struct VqganLcNetwork<B: CodecBackend> {
+    quant_conv: Conv<B>,
+    quantizer: Quantizer<B>,
+    post_quant_conv: Conv<B>,
+}
+
+impl Family for VqganLc {
+    const NAME: &'static str = "vqgan_lc";
+    type Config = VqganLcConfig;
+    type Network<B: CodecBackend> = VqganLcNetwork<B>;
+
+    fn recognize(tensors: &Tensors) -> bool {
+        tensors.contains("tok_embeddings.weight")
+            && tensors.contains("quant_conv.weight")
+            && !tensors.contains("encoder.conv_in.weight")
     }
-    let [codes, width] = matrix(&weights, "quantize.embedding.weight")?;
-    let loader = Loader::<B>::new(&weights, device);
-    let quantizer = load(QuantizerConfig::Sim { codes, width }, &loader);
-    loader.finish()?;
-    let given = |name: &str| config.and_then(|c| c.get(name).cloned());
-    let beta = given("beta").and_then(|v| v.as_f64()).unwrap_or(0.25);
-    let legacy = given("legacy").and_then(|v| v.as_bool()).unwrap_or(false);
-    let loss = if legacy {
-        LossWeights::on_codebook(beta)
-    } else {
-        LossWeights::on_commitment(beta)
-    };
-    let mut traced = Traced::new(&quantizer, plane(inputs, "z", device)?)?;
-    traced.loss("commit_loss", loss)?;
-    traced.loss("mse", LossWeights::on_commitment(0.0))?;
-    // SimVQ1D quantizes [n, c, time].
-    if let Some([n, c, t]) = inputs.shape("z").and_then(|s| <[usize; 3]>::try_from(s).ok()) {
-        traced.reshape("quantized", &[n, c, t])?;
-        traced.reshape("indices", &[n, t])?;
+
+    fn normalize(tensors: Tensors) -> Result<Tensors, Error> {
+        normalize(tensors)
     }
-    Ok(traced.tensors)
+
+    fn configure(tensors: &Tensors, given: Option<&Value>) -> Result<VqganLcConfig, Error> {
+        let [codes, stored] = matrix(tensors, "tok_embeddings.weight")?;
+        let (maps, embed_dim) = projection(tensors, stored)?;
+        let z_channels = match tensors.shape("quant_conv.weight") {
+            Some(&[_, channels, 1, 1]) => channels,
+            other => {
+                return Err(Error::malformed(format!(
+                    "quant_conv.weight has shape {other:?}"
+                )));
+            }
+        };
+        at_most("channels", z_channels, WIDTH_MAX)?;
+        let field = |name: &str| given.and_then(|g| g.get(name));
+        let size = |name: &str| field(name).and_then(Value::as_u64).map(|v| v as usize);
+        let (use_cblinear, cb_hidden) = hidden(maps);
+        agree("n_vision_words", size("n_vision_words"), codes)?;
+        agree("codebook_dim", size("codebook_dim"), stored)?;
+        agree("embed_dim", size("embed_dim"), embed_dim)?;
+        agree("z_channels", size("z_channels"), z_channels)?;
+        agree("use_cblinear", size("use_cblinear"), use_cblinear)?;
+        Ok(VqganLcConfig {
+            n_vision_words: codes,
+            codebook_dim: stored,
+            embed_dim,
+            z_channels,
+            use_cblinear,
+            cb_hidden,
+            tuning_codebook: field("tuning_codebook").and_then(Value::as_i64),
+        })
+    }
+
+    fn build<B: CodecBackend>(
+        config: &VqganLcConfig,
+        loader: &Loader<'_, B>,
+    ) -> Result<VqganLcNetwork<B>, Error> {
+        let (width, channels) = (config.embed_dim, config.z_channels);
+        let conv = |channels, name: &str| ConvConfig::new(channels, 1).load(&loader.at(name));
+        let quantizer = QuantizerConfig::Projected {
+            codes: config.n_vision_words,
+            stored: config.codebook_dim,
+            width,
+            projection: super::config::maps(config.use_cblinear, config.cb_hidden),
+            unit: is_unit(width, config.tuning_codebook),
+        };
+        Ok(VqganLcNetwork {
+            quant_conv: conv([channels, width], "quant_conv"),
+            quantizer: load(quantizer, loader),
+            post_quant_conv: conv([width, channels], "post_quant_conv"),
+        })
+    }
+
+    fn coder<B: CodecBackend>(
+        _: &Model<Self>,
+        _: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Err(no_codec(Self::NAME))
+    }
+
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        let network = model.network::<Flex>(&FlexDevice)?;
+        rows(&network.quantizer.codebook())
+    }
+
+    /// `h` is the input.
+    fn trace<B: CodecBackend>(
+        model: &Model<Self>,
+        inputs: &Tensors,
+        device: &B::Device,
+    ) -> Result<Tensors, Error> {
+        let network = model.network::<B>(device)?;
+        let h = plane::<B>(inputs, "h", model.config.z_channels, device)?;
+        let z = network.quant_conv.forward(h, Activation::None);
+        let mut traced = Traced::new(&network.quantizer, z.clone())?;
+        traced.put("z", z)?;
+        traced.put("z_in", traced.plane(traced.quantized.latents.clone()))?;
+        let quantized = traced.plane(traced.quantized.output.clone());
+        let post = network.post_quant_conv.forward(quantized, Activation::None);
+        traced.put("post_quant", post)?;
+        traced.loss("loss", LossWeights::on_codebook(0.33))?;
+        Ok(traced.tensors)
+    }
+}
+
+/// The quantizer of SimVQ (arXiv 2411.02038).
+#[derive(Debug, Clone, Copy)]
+pub struct SimVq;
+
+/// Hyperparameters of [`SimVq`], under the authors' names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SimVqConfig {
+    /// Codes.
+    pub n_e: usize,
+    /// Width of latents and rows.
+    pub e_dim: usize,
+    /// Weight of one term of the loss.
+    pub beta: f64,
+    /// Whether that is the codebook's term.
+    pub legacy: bool,
+    /// Whether latents are `[n, c, time]`.
+    pub one_d: bool,
+}
+
+impl SimVqConfig {
+    /// Weights of the loss.
+    pub fn loss(&self) -> LossWeights {
+        if self.legacy {
+            LossWeights::on_codebook(self.beta)
+        } else {
+            LossWeights::on_commitment(self.beta)
+        }
+    }
+}
+
+impl Family for SimVq {
+    const NAME: &'static str = "simvq";
+    type Config = SimVqConfig;
+    type Network<B: CodecBackend> = Quantizer<B>;
+
+    fn recognize(tensors: &Tensors) -> bool {
+        tensors.contains("quantize.embedding_proj.weight")
+            && !tensors.contains("encoder.conv_in.weight")
+    }
+
+    fn normalize(tensors: Tensors) -> Result<Tensors, Error> {
+        let tensors = normalize(tensors)?;
+        if tensors.contains("embedding.weight") {
+            return tensors.rename(|name| format!("quantize.{name}"));
+        }
+        Ok(tensors)
+    }
+
+    fn configure(tensors: &Tensors, given: Option<&Value>) -> Result<SimVqConfig, Error> {
+        let [n_e, e_dim] = matrix(tensors, "quantize.embedding.weight")?;
+        let field = |name: &str| given.and_then(|g| g.get(name));
+        let size = |name: &str| field(name).and_then(Value::as_u64).map(|v| v as usize);
+        agree("n_e", size("n_e"), n_e)?;
+        agree("e_dim", size("e_dim"), e_dim)?;
+        let flag = |name: &str| field(name).and_then(Value::as_bool).unwrap_or(false);
+        Ok(SimVqConfig {
+            n_e,
+            e_dim,
+            beta: field("beta").and_then(Value::as_f64).unwrap_or(0.25),
+            legacy: flag("legacy"),
+            one_d: flag("one_d"),
+        })
+    }
+
+    fn build<B: CodecBackend>(
+        config: &SimVqConfig,
+        loader: &Loader<'_, B>,
+    ) -> Result<Quantizer<B>, Error> {
+        let (codes, width) = (config.n_e, config.e_dim);
+        Ok(load(QuantizerConfig::Sim { codes, width }, loader))
+    }
+
+    fn coder<B: CodecBackend>(
+        _: &Model<Self>,
+        _: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Err(no_codec(Self::NAME))
+    }
+
+    fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
+        rows(&model.network::<Flex>(&FlexDevice)?.codebook())
+    }
+
+    /// `z` is the input, `[n, c, h, w]` or `[n, c, time]`.
+    fn trace<B: CodecBackend>(
+        model: &Model<Self>,
+        inputs: &Tensors,
+        device: &B::Device,
+    ) -> Result<Tensors, Error> {
+        let quantizer = model.network::<B>(device)?;
+        let mut traced = Traced::new(&quantizer, plane(inputs, "z", model.config.e_dim, device)?)?;
+        traced.loss("commit_loss", model.config.loss())?;
+        traced.loss("mse", LossWeights::on_commitment(0.0))?;
+        if let Some(&[n, c, time]) = inputs.shape("z") {
+            traced.reshape("quantized", &[n, c, time])?;
+            traced.reshape("indices", &[n, time])?;
+        }
+        Ok(traced.tensors)
+    }
+}
+
+fn no_codec(family: &str) -> Error {
+    Error::unsupported(format!(
+        "coding with family '{family}': it is a quantizer without encoder and decoder"
+    ))
 }
 
 /// A quantizer at work, and the tensors that every fixture has.
@@ -158,17 +323,21 @@ impl<B: CodecBackend> Traced<B> {
     }
 }
 
-/// An input `[n, c, h, w]`, or `[n, c, t]` as one row.
+/// An input `[n, channels, h, w]`, or `[n, channels, time]` as one row.
 pub(super) fn plane<B: CodecBackend>(
     inputs: &Tensors,
     name: &str,
+    channels: usize,
     device: &B::Device,
 ) -> Result<Tensor<B, 4>, Error> {
     let tensor = inputs
         .get(name)
         .ok_or_else(|| Error::malformed(format!("no input '{name}'")))?;
-    if tensor.shape().contains(&0) {
-        return Err(Error::malformed(format!("input '{name}' is empty")));
+    if tensor.shape().contains(&0) || tensor.shape().get(1) != Some(&channels) {
+        return Err(Error::malformed(format!(
+            "input '{name}' has shape {:?} (expected {channels} channels)",
+            tensor.shape()
+        )));
     }
     match tensor.shape() {
         &[n, c, t] => Ok(tensor.to_device::<B, 3>(device)?.reshape([n, c, 1, t])),
@@ -177,10 +346,13 @@ pub(super) fn plane<B: CodecBackend>(
 }
 
 fn matrix(tensors: &Tensors, name: &str) -> Result<[usize; 2], Error> {
-    match tensors.shape(name) {
-        Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok([rows, columns]),
-        other => Err(Error::malformed(format!(
-            "{name} has shape {other:?} (expected two dimensions)"
-        ))),
+    let &[rows, columns] = tensors.shape(name).unwrap_or_default() else {
+        return Err(Error::malformed(format!("{name} is no matrix")));
+    };
+    at_most("codes", rows, CODES_MAX)?;
+    at_most("code width", columns, WIDTH_MAX)?;
+    if rows == 0 || columns == 0 {
+        return Err(Error::malformed(format!("{name} is empty")));
     }
+    Ok([rows, columns])
 }

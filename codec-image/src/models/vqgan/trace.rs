@@ -15,15 +15,17 @@ pub(super) fn trace<B: CodecBackend>(
     device: &B::Device,
 ) -> Result<Tensors, Error> {
     let network = model.network::<B>(device)?;
-    let x = plane::<B>(inputs, "x", device)?;
-    let ([_, channels, h, w], factor) = (x.dims(), model.config.ddconfig.factor());
-    if channels != 3 || h % factor != 0 || w % factor != 0 {
+    let x = plane::<B>(inputs, "x", 3, device)?;
+    let ([_, _, h, w], factor) = (x.dims(), model.config.ddconfig.factor());
+    if h % factor != 0 || w % factor != 0 {
         return Err(Error::malformed(format!(
-            "a picture of {channels} channels and {w}x{h} pixels (expected 3 and multiples of {factor})"
+            "a picture of {w}x{h} pixels (expected multiples of {factor})"
         )));
     }
     let encoded = network.encoder.forward(x.clone());
-    let z = network.quant_conv.forward(encoded.clone(), Activation::None);
+    let z = network
+        .quant_conv
+        .forward(encoded.clone(), Activation::None);
     let mut traced = Traced::new(&network.quantizer, z.clone())?;
     let rows = traced.plane(traced.quantized.rows.clone());
     let quantized = traced.plane(traced.quantized.output.clone());
@@ -33,7 +35,9 @@ pub(super) fn trace<B: CodecBackend>(
     if model.config.quantizer != Kind::Gumbel {
         traced.loss("codebook_loss", model.config.loss())?;
     }
-    let post = network.post_quant_conv.forward(quantized.clone(), Activation::None);
+    let post = network
+        .post_quant_conv
+        .forward(quantized.clone(), Activation::None);
     traced.put("post_quant", post)?;
     traced.put("x_rec", network.synthesize(quantized)?)?;
     traced.put("x_from_indices", network.synthesize(rows)?)?;

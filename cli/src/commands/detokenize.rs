@@ -1,0 +1,134 @@
+//! `codec detokenize`: files of codes to pictures.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use codec::{Codec, Device, Digest, Limits, TOKEN_FORMATS, TokenFormat, io};
+use serde_json::json;
+
+use super::decode::{Extension, parse_format, picture_format};
+use crate::args::{DeviceArgs, OutputArgs};
+use crate::batch::{self, Outcome};
+use crate::console::{Console, size, time};
+use crate::exit::Status;
+use crate::plan::{self, Job, Sides};
+
+const EXAMPLES: &str = "\
+Examples:
+  codec detokenize photo.npy                 write photo.png beside it
+  codec detokenize photo.npy copy.webp       the format follows the name
+  codec detokenize codes -d pictures -n      a whole tree, resumable";
+
+/// Options of `codec detokenize`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct DetokenizeArgs {
+    /// Files of codec tokenize, folders or - for stdin; the last of two may be the output
+    #[arg(required = true, value_name = "IN")]
+    pub inputs: Vec<PathBuf>,
+    /// Format of the pictures, by extension [default: by output name, else png]
+    #[arg(long, value_name = "EXT", value_parser = parse_format)]
+    pub output_format: Option<Extension>,
+    /// Refuse pictures with more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
+    pub limit_pixels: u64,
+    /// Weights file instead of the model that the input names; must match it
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Outputs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Device.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Everything that is opened once for all files.
+struct Session<'a> {
+    args: &'a DetokenizeArgs,
+    device: Device,
+    weights: Option<Vec<u8>>,
+    limits: Limits,
+    /// Opened codecs by the digest of their weights.
+    codecs: HashMap<Digest, Codec>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
+    let sides = Sides {
+        inputs: &TOKEN_FORMATS,
+        outputs: plan::PICTURES,
+        derived: args.output_format.unwrap_or_default().name(),
+    };
+    let jobs = plan::plan(&args.inputs, &args.output, sides)?;
+    let mut session = Session {
+        args,
+        weights: super::read_weights(args.weights.as_deref())?,
+        device: args.device.open()?,
+        limits: Limits {
+            max_pixels: args.limit_pixels,
+            ..Limits::default()
+        },
+        codecs: HashMap::new(),
+    };
+    batch::run(
+        &jobs,
+        &args.output,
+        console,
+        "codec.detokenize/1",
+        &mut |job, _| session.detokenize(job),
+    )
+}
+
+impl Session<'_> {
+    fn detokenize(&mut self, job: &Job) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
+        let format = picture_format(self.args.output_format, job)?;
+        let tokens = TokenFormat::read(&job.source.read(&self.limits)?)?;
+        if !self.codecs.contains_key(&tokens.digest) {
+            let codec = Codec::for_tokens(&tokens, self.weights.as_deref(), &self.device)?;
+            self.codecs.insert(tokens.digest, codec);
+        }
+        let picture = self.codecs[&tokens.digest].detokenize(&tokens, &self.limits)?;
+        let written = io::write(&picture, format)?;
+        job.target.write(&written, self.args.output.force)?;
+        let elapsed = started.elapsed();
+        let (width, height) = (picture.width, picture.height);
+        let bytes = size(written.len() as u64);
+        Ok(Outcome {
+            line: format!("{width}x{height}  {bytes}  {}", time(elapsed)),
+            json: json!({
+                "width": width,
+                "height": height,
+                "bytes": written.len(),
+                "model": tokens.model,
+                "digest": tokens.digest.to_string(),
+                "seconds": elapsed.as_secs_f64(),
+            }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::args::Command;
+    use crate::args::tests::parse;
+
+    #[test]
+    fn every_option_parses() {
+        let line = "detokenize a.npy b.jsonl --output-format webp --limit-pixels 5 --weights w.bin -d out -f";
+        let Command::Detokenize(args) = parse(line).unwrap().command else {
+            panic!()
+        };
+        assert_eq!(args.output_format.map(|e| e.name()), Some("webp"));
+        assert_eq!((args.limit_pixels, args.weights), (5, Some("w.bin".into())));
+        assert!(args.output.force);
+        assert!(parse("detokenize a.npy -m vqgan-f16").is_err());
+        assert!(parse("detokenize").is_err());
+    }
+}

@@ -1,0 +1,228 @@
+//! `codec tokenize`: pictures to files of codes.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use codec::{Codec, Layout, Limits, TOKEN_FORMATS, TokenFormat, io};
+use serde_json::{Value, json};
+
+use crate::args::{DeviceArgs, OutputArgs};
+use crate::batch::{self, Outcome};
+use crate::console::{Console, shown, size, time};
+use crate::exit::Status;
+use crate::output::Target;
+use crate::plan::{self, Job, Sides};
+
+const EXAMPLES: &str = "\
+Examples:
+  codec tokenize photo.png -m vqgan-f16             write photo.npy beside it
+  codec tokenize photo.png codes.jsonl -m vqgan-f16 the format follows the name
+  codec tokenize photos -d codes -m vqgan-f16 --manifest codes/all.jsonl -n";
+
+/// Options of `codec tokenize`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct TokenizeArgs {
+    /// Pictures, folders or - for stdin; the last of two may be the output
+    #[arg(required = true, value_name = "IN")]
+    pub inputs: Vec<PathBuf>,
+    /// npy, safetensors or jsonl [default: by output name, else npy]
+    #[arg(long, value_name = "FORMAT", value_parser = parse::<TokenFormat>)]
+    pub format: Option<TokenFormat>,
+    /// Order of the codes: time, codebook, flat or delay
+    #[arg(long, value_name = "LAYOUT", default_value = "codebook", value_parser = parse::<Layout>)]
+    pub layout: Layout,
+    /// Keep the first codebooks only [default: all]
+    #[arg(long, value_name = "N")]
+    pub codebooks: Option<usize>,
+    /// Write one JSON line per file that was done to this file
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Refuse pictures with more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
+    pub limit_pixels: u64,
+    /// Model with a codebook, as listed by codec models list
+    #[arg(short, long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Weights file instead of a model's name
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Outputs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Device.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+fn parse<T: std::str::FromStr<Err = codec::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|e: codec::Error| e.to_string())
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn run(args: &TokenizeArgs, console: &Console) -> anyhow::Result<Status> {
+    let derived = match args.format.unwrap_or_default() {
+        TokenFormat::Npy => "npy",
+        TokenFormat::Safetensors => "safetensors",
+        TokenFormat::Jsonl => "jsonl",
+    };
+    let sides = Sides {
+        inputs: plan::PICTURES,
+        outputs: &TOKEN_FORMATS,
+        derived,
+    };
+    let jobs = plan::plan(&args.inputs, &args.output, sides)?;
+    let manifest = args.manifest.clone().map(Target::File);
+    if let Some(Target::File(path)) = &manifest
+        && !args.output.force
+        && path.exists()
+    {
+        return Err(crate::exit::Failure::Exists(path.clone()).into());
+    }
+    let (model, weights) =
+        super::model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
+    let codec = Codec::open(model, weights.as_deref(), &args.device.open()?)?;
+    let limits = Limits {
+        max_pixels: args.limit_pixels,
+        ..Limits::default()
+    };
+    let mut lines = Vec::new();
+    let status = batch::run(
+        &jobs,
+        &args.output,
+        console,
+        "codec.tokenize/1",
+        &mut |job, _| {
+            let outcome = tokenize(args, &codec, &limits, job)?;
+            lines.push(line(job, &outcome.json));
+            Ok(outcome)
+        },
+    )?;
+    if let Some(manifest) = manifest {
+        manifest.write(lines.concat().as_bytes(), args.output.force)?;
+    }
+    Ok(status)
+}
+
+fn tokenize(
+    args: &TokenizeArgs,
+    codec: &Codec,
+    limits: &Limits,
+    job: &Job,
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let picture = io::read(&job.source.read(limits)?, limits)?;
+    if picture.alpha.is_some() {
+        tracing::warn!("{}: alpha is left out", shown(job.source.path()));
+    }
+    let mut tokens = codec.tokenize(&picture)?;
+    if let Some(count) = args.codebooks {
+        tokens = tokens.first_codebooks(count)?;
+    }
+    let bytes = format(args, job).write(&tokens, args.layout)?;
+    job.target.write(&bytes, args.output.force)?;
+    let elapsed = started.elapsed();
+    let (width, height) = (picture.width, picture.height);
+    let count = tokens.codes().len();
+    Ok(Outcome {
+        line: format!(
+            "{width}x{height}  {count} codes of {}  {}  {}",
+            tokens.codebook_size(),
+            size(bytes.len() as u64),
+            time(elapsed)
+        ),
+        json: json!({
+            "width": width,
+            "height": height,
+            "shape": tokens.shape(),
+            "codebook_size": tokens.codebook_size(),
+            "layout": args.layout.to_string(),
+            "bytes": bytes.len(),
+            "model": tokens.model,
+            "digest": tokens.digest.to_string(),
+            "seconds": elapsed.as_secs_f64(),
+        }),
+    })
+}
+
+/// The option wins over the output's name.
+fn format(args: &TokenizeArgs, job: &Job) -> TokenFormat {
+    let by_name = || {
+        let extension = job.target.path()?.extension()?.to_str()?;
+        extension.to_ascii_lowercase().parse().ok()
+    };
+    args.format.or_else(by_name).unwrap_or_default()
+}
+
+/// A line of the manifest.
+fn line(job: &Job, json: &Value) -> String {
+    let mut line = json!({
+        "input": shown(job.source.path()),
+        "output": shown(job.target.path()),
+    });
+    if let (Value::Object(line), Value::Object(fields)) = (&mut line, json) {
+        line.extend(fields.clone());
+    }
+    format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Command;
+
+    fn tokenize(line: &str) -> TokenizeArgs {
+        match crate::args::tests::parse(&format!("tokenize {line}"))
+            .unwrap()
+            .command
+        {
+            Command::Tokenize(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults() {
+        let args = tokenize("a.png");
+        assert!(args.format.is_none() && args.codebooks.is_none() && args.manifest.is_none());
+        assert_eq!(args.layout, Layout::Codebook);
+    }
+
+    #[test]
+    fn every_option_parses() {
+        let args = tokenize(
+            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 \
+             -m vqgan-f16 --weights w.bin -d out -n --json",
+        );
+        assert_eq!(args.format, Some(TokenFormat::Jsonl));
+        assert_eq!((args.layout, args.codebooks), (Layout::Delay, Some(3)));
+        assert_eq!(args.manifest, Some("m.jsonl".into()));
+        assert_eq!(args.limit_pixels, 5);
+        for wrong in ["--format csv", "--layout random", "--codebooks none"] {
+            let parsed = crate::args::tests::parse(&format!("tokenize a.png {wrong}"));
+            assert!(parsed.is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_choose_formats() {
+        let of = |line: &str| {
+            let args = tokenize(line);
+            let sides = Sides {
+                inputs: plan::PICTURES,
+                outputs: &TOKEN_FORMATS,
+                derived: "npy",
+            };
+            let jobs = plan::plan(&args.inputs, &args.output, sides).unwrap();
+            format(&args, &jobs[0])
+        };
+        assert_eq!(of("a.png b.JSONL"), TokenFormat::Jsonl);
+        assert_eq!(of("a.png -o b.safetensors"), TokenFormat::Safetensors);
+        assert_eq!(of("a.png"), TokenFormat::Npy);
+        assert_eq!(of("a.png b.npy --format jsonl"), TokenFormat::Jsonl);
+    }
+}

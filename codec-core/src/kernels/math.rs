@@ -1,0 +1,151 @@
+//! Elementary functions without branches, so that loops over them become vector instructions.
+//!
+//! They use no fused products and so give the same bits on every machine.
+
+/// `e^x` with a relative error below 3e-7 for -87..88; arguments beyond are taken as -87 or 88.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    /// `1.5 * 2^23`: adding it leaves the nearest integer in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    // The logarithm of 2 in two parts; the first has so few bits that its product with the integer is exact.
+    const HIGH: f32 = 0.693_359_4;
+    const LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let power = shifted - ROUND;
+    let r = (x - power * HIGH) - power * LOW;
+    // Taylor's series to the seventh power: 5e-9 at the ends, ln(2) / 2.
+    let series = 1.0 / 720.0 + r * (1.0 / 5040.0);
+    let series = 1.0 / 24.0 + r * (1.0 / 120.0 + r * series);
+    let series = 0.5 + r * (1.0 / 6.0 + r * series);
+    let series = 1.0 + r * (1.0 + r * series);
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
+    series * f32::from_bits(exponent.wrapping_add(127) << 23)
+}
+
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// Distribution function of the standard normal distribution, with a relative error of about 1e-6 for `x > -6`.
+#[inline(always)]
+pub(crate) fn normal(x: f32) -> f32 {
+    // For `a = |x|`, the tail is `e^(-a^2/2)` times a polynomial without constant part in `t = 1 / (1 + 0.35 a)`. The
+    // coefficients were fitted by weighted least squares to a relative error of 3e-8 on 0..13.5.
+    const P: [f32; 9] = [
+        0.139_621_57,
+        0.139_859_08,
+        0.119_852_43,
+        0.105_432_965,
+        -0.022_937_208,
+        0.158_929_38,
+        -0.255_504_64,
+        0.143_872_26,
+        -0.029_125_871,
+    ];
+    let a = x.abs();
+    let t = 1.0 / (1.0 + 0.35 * a);
+    let mut p = P[8];
+    for &c in P[..8].iter().rev() {
+        p = p * t + c;
+    }
+    let tail = p * t * exp(-0.5 * a * a);
+    if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+/// Sum of `of` every value, in 16 lanes and in parts, so that it vectorizes and its error grows slowly.
+#[inline(always)]
+pub(crate) fn sum_of(values: &[f32], of: impl Fn(f32) -> f32) -> f64 {
+    let mut total = 0.0;
+    for part in values.chunks(4096) {
+        let mut lanes = [0.0f32; 16];
+        let (blocks, rest) = part.as_chunks::<16>();
+        for block in blocks {
+            for (lane, &v) in lanes.iter_mut().zip(block) {
+                *lane += of(v);
+            }
+        }
+        for (lane, &v) in lanes.iter_mut().zip(rest) {
+            *lane += of(v);
+        }
+        total += f64::from(lanes.iter().sum::<f32>());
+    }
+    total
+}
+
+/// Largest value, or negative infinity.
+#[inline(always)]
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (blocks, rest) = values.as_chunks::<16>();
+    for block in blocks {
+        for (lane, &v) in lanes.iter_mut().zip(block) {
+            *lane = if v > *lane { v } else { *lane };
+        }
+    }
+    let ends = lanes.iter().chain(rest);
+    ends.fold(f32::NEG_INFINITY, |most, &v| most.max(v))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worst(from: f32, to: f32, got: fn(f32) -> f32, want: fn(f64) -> f64) -> f64 {
+        let steps = 200_000;
+        let at = |i| from + (to - from) * i as f32 / steps as f32;
+        let error = |x: f32| (f64::from(got(x)) / want(f64::from(x)) - 1.0).abs();
+        (0..=steps).map(|i| error(at(i))).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn exponentials() {
+        assert!(worst(-87.0, 88.0, exp, f64::exp) < 3e-7);
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::NEG_INFINITY), exp(-87.0));
+        assert!(worst(-80.0, 80.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 4e-7);
+        assert_eq!(sigmoid(200.0), 1.0);
+    }
+
+    #[test]
+    fn normal_distribution() {
+        let want = |x: f64| 0.5 * libm_erfc(-x / std::f64::consts::SQRT_2);
+        assert!(worst(-4.0, 0.0, normal, want) < 1e-6);
+        assert!(worst(-6.0, 6.0, normal, want) < 1.5e-6);
+        assert_eq!(normal(40.0), 1.0);
+        assert!(normal(-40.0).abs() < 1e-30);
+    }
+
+    /// Complementary error function by its continued fraction, or by its series near 0.
+    fn libm_erfc(x: f64) -> f64 {
+        if x < 0.0 {
+            return 2.0 - libm_erfc(-x);
+        }
+        let square = x * x;
+        if x < 2.0 {
+            let (mut term, mut sum) = (x, x);
+            for n in 1..80 {
+                let n = f64::from(n);
+                term *= -square / n;
+                sum += term / (2.0 * n + 1.0);
+            }
+            return 1.0 - sum * std::f64::consts::FRAC_2_SQRT_PI;
+        }
+        let fraction = (1..200).rev().fold(x, |f, n| x + f64::from(n) / 2.0 / f);
+        (-square).exp() / std::f64::consts::PI.sqrt() / fraction
+    }
+
+    #[test]
+    fn sums_and_largest() {
+        let values: Vec<f32> = (0..10_003)
+            .map(|i| ((i * 37) % 1001) as f32 - 500.0)
+            .collect();
+        let want: f64 = values.iter().map(|&v| f64::from(v)).sum();
+        assert_eq!(sum_of(&values, |v| v), want);
+        assert_eq!(largest(&values), 500.0);
+        assert_eq!(largest(&[]), f32::NEG_INFINITY);
+        assert_eq!(largest(&[-3.0]), -3.0);
+    }
+}

@@ -1,0 +1,126 @@
+//! Convolutions as matrix products of weights with shifted copies of the input.
+//!
+//! Every kind of convolution is a list of [`Tap`]s: which plane of a channel an output sees, and how far away. Stride 1
+//! has one plane a channel; a strided convolution splits each channel in its phases first, so that all copies are
+//! contiguous; a transposed one is an ordinary convolution for each phase of its output.
+
+use std::ops::Range;
+
+use super::matmul::{Matrix, matmul};
+use super::unfold::shifted;
+
+/// Floats of an unfolded block: together with the packed copy inside the product it stays in a cache of 1 MiB.
+pub(super) const BLOCK_FLOATS: usize = 1 << 17;
+
+/// One weight of a kernel: output `(y, x)` sees `(y + dy, x + dx)` of plane `plane` of each channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tap {
+    pub plane: usize,
+    pub dy: isize,
+    pub dx: isize,
+}
+
+/// What the outputs of an image see.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    pub channels: usize,
+    /// Planes of a channel.
+    pub planes: usize,
+    pub height: usize,
+    pub width: usize,
+    pub taps: Vec<Tap>,
+}
+
+impl Field {
+    /// Values of one plane.
+    pub fn plane(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Values of one image.
+    pub fn image(&self) -> usize {
+        self.channels * self.planes * self.plane()
+    }
+
+    /// Weights of one output.
+    pub fn rows(&self) -> usize {
+        self.channels * self.taps.len()
+    }
+
+    /// The one tap of a kernel that is no more than a matrix product.
+    fn pointwise(&self) -> Option<usize> {
+        match self.taps[..] {
+            [
+                Tap {
+                    plane,
+                    dy: 0,
+                    dx: 0,
+                },
+            ] => Some(plane),
+            _ => None,
+        }
+    }
+
+    /// Channels that are unfolded at a time, for tiles of `count` pixels: blocks of about equal size.
+    fn block(&self, count: usize) -> usize {
+        let most = (BLOCK_FLOATS / (count * self.taps.len()).max(1)).max(1);
+        let blocks = self.channels.div_ceil(most).max(1);
+        self.channels.div_ceil(blocks).max(1)
+    }
+
+    /// Floats of scratch that [`Field::sums`] needs for a tile of `count` pixels.
+    pub fn scratch(&self, count: usize) -> usize {
+        if self.pointwise().is_some() {
+            return 0;
+        }
+        self.block(count) * self.taps.len() * count
+    }
+
+    /// Sums of `outputs` at `pixels` of an image.
+    ///
+    /// `weight` is `[outputs of the layer, channels * taps]`, `columns` scratch of the size that [`Field::scratch`] gives,
+    /// `sums` `[outputs, pixels]`.
+    pub fn sums(
+        &self,
+        image: &[f32],
+        weight: &[f32],
+        outputs: Range<usize>,
+        pixels: Range<usize>,
+        columns: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let (rows, plane, count) = (self.rows(), self.plane(), pixels.len());
+        let weight = &weight[outputs.start * rows..outputs.end * rows];
+        if rows == 0 {
+            sums[..outputs.len() * count].fill(0.0);
+            return;
+        }
+        if let Some(at) = self.pointwise() {
+            let seen = Matrix::row_major(&image[at * plane + pixels.start..], self.planes * plane);
+            let weight = Matrix::row_major(weight, rows);
+            matmul([outputs.len(), rows, count], weight, seen, sums, false);
+            return;
+        }
+        let block = self.block(count);
+        let channels = image.chunks(block * self.planes * plane).enumerate();
+        for (number, channels) in channels {
+            let mut unfolded = columns.chunks_exact_mut(count);
+            for channel in channels.chunks_exact(self.planes * plane) {
+                for (tap, row) in self.taps.iter().zip(&mut unfolded) {
+                    let seen = &channel[tap.plane * plane..][..plane];
+                    shifted(seen, self.width, [tap.dy, tap.dx], pixels.start, row);
+                }
+            }
+            let depth = channels.len() / (self.planes * plane) * self.taps.len();
+            let weight = Matrix::row_major(&weight[number * block * self.taps.len()..], rows);
+            let seen = Matrix::row_major(columns, count);
+            matmul(
+                [outputs.len(), depth, count],
+                weight,
+                seen,
+                sums,
+                number > 0,
+            );
+        }
+    }
+}

@@ -104,7 +104,7 @@ impl MlicppConfig {
         let slice_num = (0..=MAX_SLICES)
             .take_while(|i| tensors.contains(&format!("local_context.{i}.qkv_proj.weight")))
             .count();
-        if !(1..=MAX_SLICES).contains(&slice_num) || latents % slice_num != 0 {
+        if !(1..=MAX_SLICES).contains(&slice_num) || !latents.is_multiple_of(slice_num) {
             return Err(Error::malformed(format!(
                 "weights: {latents} latents in {slice_num} slices (expected 1..={MAX_SLICES} of equal size)"
             )));
@@ -174,12 +174,12 @@ impl MlicppConfig {
     fn check(&self) -> Result<(), Error> {
         let slice = self.slice_channels();
         let window = self.context_window;
-        if window % 2 == 0 || window > MAX_WINDOW {
+        if window.is_multiple_of(2) || window > MAX_WINDOW {
             return Err(Error::malformed(format!(
                 "weights: windows of side {window} (expected an odd number up to {MAX_WINDOW})"
             )));
         }
-        if slice % 2 != 0 || slice % self.local_heads != 0 {
+        if !slice.is_multiple_of(2) || !slice.is_multiple_of(self.local_heads) {
             return Err(Error::malformed(format!(
                 "weights: slices of {slice} channels for {} heads and pairs of heads",
                 self.local_heads
@@ -187,7 +187,7 @@ impl MlicppConfig {
         }
         for index in 1..self.slice_num {
             let heads = self.global_heads(index);
-            if heads == 0 || index * slice % heads != 0 {
+            if heads == 0 || !(index * slice).is_multiple_of(heads) {
                 return Err(Error::bad_parameter(format!(
                     "invalid global_head_dim {} (slices of {slice} channels)",
                     self.global_head_dim

@@ -13,9 +13,8 @@ use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use codec_core::Digest;
 use codec_core::weights::WeightsFile;
-use codec_entropy::{decode_planes, encode_planes};
 use codec_image::models::Model;
-use codec_image::models::walloc::{Walloc, pack};
+use codec_image::models::walloc::{Latents, Walloc, pack};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 
 type Failure = Box<dyn std::error::Error>;
@@ -32,7 +31,6 @@ fn main() -> Result<(), Failure> {
     let model = Model::<Walloc>::new(WeightsFile::from_bytes(&bytes)?, digest)?;
     let device = Default::default();
     let network = model.network::<Flex>(&device)?;
-    let limit = network.quantizer()?.limit();
     let mut totals = [0usize; 4];
     println!("picture latents planes png webp bits/latent ms(encode) ms(decode)");
     for path in paths {
@@ -46,16 +44,13 @@ fn main() -> Result<(), Failure> {
         let data = TensorData::new(planar, [1, 3, height, width]);
         let latents = network.latents(Tensor::from_data(data, &device))?;
         let clock = Instant::now();
-        let coded = encode_planes(&latents.values, latents.shape, limit)?;
+        let coded = latents.to_bytes()?;
         let encoding = clock.elapsed();
         let clock = Instant::now();
-        assert_eq!(
-            decode_planes(&coded, latents.shape, limit)?,
-            latents.values,
-            "not lossless"
-        );
+        let decoded = Latents::from_bytes(&coded, latents.shape, latents.limit)?;
+        assert_eq!(decoded, latents, "not lossless");
         let decoding = clock.elapsed();
-        let packed = pack(&latents, model.config.latent_bits)?;
+        let packed = pack(&latents)?;
         let (w, h) = (packed.width as u32, packed.height as u32);
         let packed = match packed.colors {
             1 => GrayImage::from_raw(w, h, packed.samples).map(DynamicImage::ImageLuma8),

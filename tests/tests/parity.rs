@@ -6,10 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use codec::Device;
 use codec::internals::weights::{HostTensor, Tensors, Values};
 use codec::internals::{ImageModel, trace};
 use codec::models::{self, Imported};
+use codec::{Codec, Device, EncodeOptions, Limits, Profile, RateGoal};
+use codec_tests::picture::{largest_difference, photo};
 use codec_tests::{data, devices};
 
 /// A family as fixtures call it.
@@ -18,8 +19,10 @@ struct Family {
     folder: &'static str,
     /// Name on the command line.
     name: &'static str,
-    /// Beginnings of the names of tensors that go in.
+    /// Names of the tensors that go in, with at most one `*`.
     inputs: &'static [&'static str],
+    /// The tensor whose size a picture has that is coded; none for quantizers alone.
+    picture: Option<&'static str>,
 }
 
 const FAMILIES: &[Family] = &[
@@ -27,31 +30,37 @@ const FAMILIES: &[Family] = &[
         folder: "hyperprior",
         name: "hyperprior",
         inputs: &["x", "x_orig"],
+        picture: Some("x"),
     },
     Family {
         folder: "mlicpp",
         name: "mlicpp",
         inputs: &["x", "x_orig"],
+        picture: Some("x"),
     },
     Family {
         folder: "simvq",
         name: "simvq",
         inputs: &["z"],
+        picture: None,
     },
     Family {
         folder: "vqgan",
         name: "vqgan",
         inputs: &["x"],
+        picture: Some("x"),
     },
     Family {
         folder: "vqgan_lc",
         name: "vqgan_lc",
         inputs: &["h"],
+        picture: None,
     },
     Family {
         folder: "walloc2d",
         name: "walloc",
         inputs: &["x", "x_orig", "quirk_*_x"],
+        picture: Some("x"),
     },
 ];
 
@@ -254,6 +263,60 @@ fn agree(case: &Path, family: &Family, imports: &[(PathBuf, Imported)]) {
     assert_eq!(guessed.expect("is recognized").file.family, family.name);
 }
 
+/// Real files: every device decodes its own to the same pixels each time. Those of another it decodes alike, or refuses if the
+/// model is of the float profile.
+fn exchange(case: &Path, family: &Family, imported: &Imported, devices: &[Device]) {
+    let Some(size) = family.picture else { return };
+    let (all, _) = Tensors::from_safetensors(&read(&case.join("io.safetensors"))).expect("tensors");
+    let &[_, 3, height, width] = all.shape(size).expect("a picture") else {
+        println!(
+            "{}: no files: not a picture of three channels",
+            case.display()
+        );
+        return;
+    };
+    // One pixel less on each side: padded to the fixture's size, so that no kernel is tuned for another one.
+    let picture = photo(width as u32 - 1, height as u32 - 1);
+    let weights = imported.file.to_bytes().expect("a weights file");
+    let open = |device: &Device| Codec::open(None, Some(&weights), device).expect("a codec");
+    let codecs: Vec<Codec> = devices.iter().map(open).collect();
+    let decode = |codec: &Codec, file: &[u8]| {
+        let decoded = codec.decode(file, &Limits::default(), &mut |_, _| ());
+        decoded.map(|decoded| decoded.picture)
+    };
+    for (from, device) in codecs.iter().zip(devices) {
+        let encode = || {
+            let options = EncodeOptions::default();
+            let file = from.encode(&picture, RateGoal::Usual, &options, &mut |_, _| ());
+            file.expect("encodes").bytes
+        };
+        let file = encode();
+        assert_eq!(encode(), file, "{}", device.name());
+        let pixels = decode(from, &file).expect("its own device decodes a file");
+        assert_eq!(
+            (pixels.width, pixels.height),
+            (picture.width, picture.height)
+        );
+        assert_eq!(decode(from, &file).expect("again").pixels, pixels.pixels);
+        for (to, other) in codecs.iter().zip(devices) {
+            match decode(to, &file) {
+                Ok(other) => assert!(largest_difference(&other, &pixels) <= 1),
+                Err(error) => {
+                    let header = codec::header(&file).expect("a header");
+                    assert_eq!(
+                        header.profile,
+                        Profile::Float,
+                        "{}: {error}",
+                        case.display()
+                    );
+                    assert_eq!(error.kind().exit_status(), 3, "{error}");
+                    println!("from {} to {}: refused", device.name(), other.name());
+                }
+            }
+        }
+    }
+}
+
 fn family(folder: &str) {
     let family = FAMILIES
         .iter()
@@ -262,9 +325,11 @@ fn family(folder: &str) {
     for case in cases(family) {
         let imports = imports(&case, family);
         agree(&case, family, &imports);
-        for device in devices::one_of_each() {
-            reproduces(&case, family, &imports[0].1, &device);
+        let devices = devices::one_of_each();
+        for device in &devices {
+            reproduces(&case, family, &imports[0].1, device);
         }
+        exchange(&case, family, &imports[0].1, &devices);
     }
 }
 

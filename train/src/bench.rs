@@ -15,6 +15,7 @@ use crate::losses::Domain;
 use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::recipe::{Recipe, Stage};
+use crate::task::walloc::WallocTask;
 use crate::task::wpmr::WpmrTask;
 use crate::task::{Readings, Task};
 
@@ -106,6 +107,7 @@ where
 {
     match recipe.family.as_str() {
         "wpmr" => measure::<B, _>(&WpmrTask::new(recipe)?, recipe, options, device),
+        "walloc" => measure::<B, _>(&WallocTask::new(recipe)?, recipe, options, device),
         other => Err(crate::family::unknown_family(other)),
     }
 }

@@ -4,10 +4,11 @@ use crate::TrainError;
 use crate::recipe::Recipe;
 use crate::recipe::suggest::unknown;
 use crate::task::Parts;
+use crate::task::walloc::WallocTask;
 use crate::task::wpmr::WpmrTask;
 
 /// Names of the families.
-pub const NAMES: &[&str] = &["wpmr"];
+pub const NAMES: &[&str] = &["wpmr", "walloc"];
 
 /// What a family finds wrong with a recipe.
 ///
@@ -16,6 +17,7 @@ pub const NAMES: &[&str] = &["wpmr"];
 pub(crate) fn check(recipe: &Recipe) -> Result<(), TrainError> {
     match recipe.family.as_str() {
         "wpmr" => WpmrTask::new(recipe).map(|_| ()),
+        "walloc" => WallocTask::new(recipe).map(|_| ()),
         other => Err(unknown_family(other)),
     }
 }
@@ -27,6 +29,7 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), TrainError> {
 pub(crate) fn parts(recipe: &Recipe) -> Result<Parts, TrainError> {
     match recipe.family.as_str() {
         "wpmr" => Ok(crate::task::wpmr::PARTS),
+        "walloc" => Ok(crate::task::walloc::PARTS),
         other => Err(unknown_family(other)),
     }
 }

@@ -15,6 +15,7 @@ use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::recipe::{Recipe, Stage};
 use crate::step::{Samples, batch};
+use crate::task::walloc::WallocTask;
 use crate::task::wpmr::WpmrTask;
 use crate::task::{Macs, Task};
 
@@ -52,6 +53,7 @@ where
 {
     match recipe.family.as_str() {
         "wpmr" => of::<B, _>(&WpmrTask::new(recipe)?, recipe, device),
+        "walloc" => of::<B, _>(&WallocTask::new(recipe)?, recipe, device),
         other => Err(crate::family::unknown_family(other)),
     }
 }

@@ -409,3 +409,43 @@ fn a_run_is_not_overwritten_and_can_go_on_elsewhere() {
     run(&place.recipe, &elsewhere, &Disk).unwrap();
     assert!(place.weights("a") == place.weights("b"));
 }
+
+/// A family without a rate term trains, stops and goes on in the same way.
+#[test]
+fn walloc_trains_and_resumes() {
+    let mut place = Place::new();
+    let text = r#"
+        name = "walloc/test"
+        family = "walloc"
+        seed = 5
+        [model]
+        J = 2
+        Nd = 32
+        latent_dim = 4
+        [data]
+        train = "DATA"
+        validation = "DATA"
+        [validation]
+        every = 3
+        pictures = 1
+        qualities = [50.0]
+        [checkpoints]
+        every = 2
+        [[stages]]
+        name = "train"
+        steps = 4
+        patch = 32
+        batch = 2
+    "#;
+    let data = place.out("data");
+    place.recipe = Recipe::parse(&text.replace("DATA", data.to_str().unwrap())).unwrap();
+    let (_, events) = place.run("whole").unwrap();
+    assert!(!events.is_empty());
+    let mut options = place.options("parts");
+    options.max_steps = Some(2);
+    run(&place.recipe, &options, &Disk).unwrap();
+    place.run("parts").unwrap();
+    assert_eq!(place.weights("whole"), place.weights("parts"));
+    let weights = codec_core::weights::WeightsFile::from_bytes(&place.weights("whole")).unwrap();
+    assert_eq!(weights.family, "walloc");
+}

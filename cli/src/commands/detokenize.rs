@@ -116,7 +116,6 @@ impl Session<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::args::Command;
     use crate::args::tests::parse;
 

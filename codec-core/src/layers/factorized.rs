@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor, TensorData};
 
 use crate::Error;
+use crate::weights::Loader;
 
 /// Widths of the five layers that map a value to a logit.
 const FILTERS: [usize; 6] = [1, 3, 3, 3, 3, 1];
@@ -68,6 +69,32 @@ pub struct FactorizedPrior<B: Backend> {
 }
 
 impl<B: Backend> FactorizedPrior<B> {
+    /// The prior of a checkpoint: tensors `_matrix0` to `_matrix4`, `_bias0` to `_bias4`, `_factor0` to `_factor3`.
+    pub fn load(channels: usize, loader: &Loader<'_, B>) -> Self {
+        let mut prior = Self {
+            matrices: Vec::new(),
+            biases: Vec::new(),
+            factors: Vec::new(),
+        };
+        for (i, pair) in FILTERS.windows(2).enumerate() {
+            let &[input, output] = pair else { continue };
+            let shape = [channels, output, input];
+            prior
+                .matrices
+                .push(loader.param(&format!("_matrix{i}"), shape));
+            let column = [channels, output, 1];
+            prior
+                .biases
+                .push(loader.param(&format!("_bias{i}"), column));
+            if i + 2 < FILTERS.len() {
+                prior
+                    .factors
+                    .push(loader.param(&format!("_factor{i}"), column));
+            }
+        }
+        prior
+    }
+
     /// Logits of the cumulative distribution, `[channels, 1, values]` to the same shape.
     fn logits(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let mut h = x;

@@ -16,6 +16,8 @@ const LIKELIHOOD_BOUND: f64 = 1e-9;
 #[derive(Debug, Clone)]
 pub struct GaussianConditional {
     scales: Vec<f32>,
+    /// Geometric means of neighbouring scales.
+    between: Vec<f32>,
     tables: TableSet,
 }
 
@@ -60,7 +62,13 @@ impl GaussianConditional {
             Some(tables) => tables,
             None => built(&scales)?,
         };
-        Ok(Self { scales, tables })
+        let pairs = scales.iter().zip(scales.iter().skip(1));
+        let between = pairs.map(|(a, b)| (a * b).sqrt()).collect();
+        Ok(Self {
+            scales,
+            between,
+            tables,
+        })
     }
 
     /// The tables that follow from the scales, whatever the checkpoint holds.
@@ -76,7 +84,13 @@ impl GaussianConditional {
         &self.tables
     }
 
-    /// Table of a scale: the first at least as wide, the last one for wider scales and what is not a number.
+    /// Table of a scale in our files: the nearest in the logarithm. On the average that costs less than the next wider one.
+    pub fn nearest(&self, scale: f32) -> u8 {
+        self.between.partition_point(|&s| s < scale) as u8
+    }
+
+    /// Table of a scale in CompressAI's strings: the first at least as wide, the last one for wider scales, the first one for
+    /// what is not a number.
     pub fn index(&self, scale: f32) -> u8 {
         let scale = if scale > SCALE_BOUND {
             scale
@@ -121,6 +135,9 @@ mod tests {
         let gaussian = GaussianConditional::load(&Loader::<Flex>::new(&tensors, &device)).unwrap();
         for scale in [-1.0, 0.0, 0.11, f32::NAN] {
             assert_eq!(gaussian.index(scale), 0, "{scale}");
+        }
+        for (scale, nearest) in [(-1.0, 0), (0.116, 0), (0.118, 1), (1e9, 63), (f32::NAN, 0)] {
+            assert_eq!(gaussian.nearest(scale), nearest, "{scale}");
         }
         assert_eq!(gaussian.index(0.1101), 1);
         assert_eq!(gaussian.index(256.0), 63);

@@ -75,6 +75,7 @@ pub struct Loader<'a, B: Backend> {
     tensors: &'a Tensors,
     device: &'a B::Device,
     prefix: String,
+    frozen: bool,
     report: Rc<RefCell<Report>>,
 }
 
@@ -85,7 +86,17 @@ impl<'a, B: Backend> Loader<'a, B> {
             tensors,
             device,
             prefix: String::new(),
+            frozen: false,
             report: Rc::default(),
+        }
+    }
+
+    /// The same, for parameters that no gradient is wanted of.
+    #[must_use]
+    pub fn frozen(self) -> Self {
+        Self {
+            frozen: true,
+            ..self
         }
     }
 
@@ -150,7 +161,11 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Takes a parameter to the device.
     pub fn param<const D: usize>(&self, name: &str, shape: [usize; D]) -> Param<Tensor<B, D>> {
-        Param::from_tensor(self.tensor(name, shape))
+        let param = Param::from_tensor(self.tensor(name, shape));
+        if self.frozen {
+            return param.set_require_grad(false);
+        }
+        param
     }
 
     /// Marks a tensor of this part as known, though the network does without it (buffers that follow from others).

@@ -1,6 +1,9 @@
 //! What a published model family provides, so that import, coding, tokens and parity tests are written once.
 
-use burn::backend::Flex;
+use std::sync::Arc;
+
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::backend::BackendTypes;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
 use codec_core::weights::{HostTensor, Loader, Report, Tensors, WeightsFile};
@@ -54,10 +57,10 @@ pub trait Family: Sized + 'static {
     ///
     /// # Errors
     /// [`Error::Malformed`] for incomplete weights.
-    fn coder<B: CodecBackend>(
-        model: &Model<Self>,
-        device: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error>;
+    fn coder<B>(model: &Model<Self>, device: &B::Device) -> Result<Box<dyn ImageCoder>, Error>
+    where
+        B: CodecBackend,
+        Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>;
 
     /// Rows of the model's codebook as they are searched, `[codes, width]`, if it has one.
     ///
@@ -89,7 +92,7 @@ pub struct Model<F: Family> {
     /// Hyperparameters.
     pub config: F::Config,
     /// Tensors under their authors' names.
-    pub tensors: Tensors,
+    pub tensors: Arc<Tensors>,
 }
 
 /// A checkpoint in the form of our weights files, and what became of its tensors.
@@ -119,7 +122,7 @@ impl<F: Family> Model<F> {
             name: file.name,
             digest,
             config,
-            tensors: file.tensors,
+            tensors: Arc::new(file.tensors),
         })
     }
 
@@ -129,6 +132,20 @@ impl<F: Family> Model<F> {
     /// [`Error::Malformed`] for incomplete weights.
     pub fn network<B: CodecBackend>(&self, device: &B::Device) -> Result<F::Network<B>, Error> {
         let loader = Loader::new(&self.tensors, device);
+        let network = F::build(&self.config, &loader)?;
+        loader.finish()?;
+        Ok(network)
+    }
+
+    /// The networks on a device, for gradients that go through them and not into them.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for incomplete weights.
+    pub fn frozen_network<B: CodecBackend>(
+        &self,
+        device: &B::Device,
+    ) -> Result<F::Network<B>, Error> {
+        let loader = Loader::new(&self.tensors, device).frozen();
         let network = F::build(&self.config, &loader)?;
         loader.finish()?;
         Ok(network)

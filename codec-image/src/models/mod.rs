@@ -1,5 +1,6 @@
 //! Image model families.
 
+mod annealing;
 mod any;
 pub mod check;
 pub mod family;

@@ -43,7 +43,7 @@ pub(crate) fn random_model<F: Family>(
         name: "test/random".into(),
         digest: Digest([7; 8]),
         config,
-        tensors,
+        tensors: tensors.into(),
     }
 }
 

@@ -7,9 +7,9 @@ const WEIGHT_MAX: i128 = 8 << FRACTION;
 /// Samples that the weights at the start count for.
 const PRIOR: i64 = 12;
 /// Sums are halved after so many samples, so that they stay within 64 bits and old samples fade.
-const MEMORY: u32 = 1 << 14;
+const MEMORY: u32 = 1 << 11;
 /// Samples between two solutions once there are many.
-const INTERVAL: u32 = 32;
+const INTERVAL: u32 = 16;
 /// Passes over the weights in a solution, which starts from the one before.
 const SWEEPS: usize = 2;
 

@@ -1,5 +1,7 @@
 //! What a model family tells the training loop.
 
+mod pictures;
+pub mod walloc;
 pub mod wpmr;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,6 @@
 //! The image family `wpmr` in training.
 
-use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::backend::CodecBackend;
 use codec_core::layers::Precision;
 use codec_image::models::wpmr::config::ALIGNMENT;
@@ -9,13 +8,14 @@ use codec_image::models::wpmr::{
     PassMode, Rounding, Weights, Wpmr, WpmrConfig, export, import, quality, trailing_inputs,
 };
 
+use super::pictures::{bytes, crop, hyperparameters, psnr, scalar};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
-use crate::data::{Content, Item};
-use crate::events::{Metrics, Sample, SampleData};
+use crate::data::Item;
+use crate::events::{Metrics, Sample};
 use crate::losses::Domain;
 use crate::parameters::{NamedTensor, Parameters};
-use crate::recipe::suggest::{invalid, unknown};
+use crate::recipe::suggest::invalid;
 use crate::recipe::{Recipe, Stage, StagePrecision, StageRounding};
 
 /// The loss of a picture is divided by `lambda` to this power (over a reference): costs grow by about that law over the
@@ -67,17 +67,7 @@ impl WpmrTask {
 
 /// The family's defaults with the recipe's values over them.
 fn config(model: &toml::Table) -> Result<WpmrConfig, TrainError> {
-    let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("model: {e}"));
-    let mut config = serde_json::to_value(WpmrConfig::new()).map_err(|e| bad(&e))?;
-    for (key, value) in model {
-        let Some(slot) = config.get_mut(key) else {
-            let names = config.as_object().into_iter().flatten();
-            let message = unknown("hyperparameter", key, names.map(|(name, _)| name.as_str()));
-            return Err(bad(&message));
-        };
-        *slot = serde_json::to_value(value).map_err(|e| bad(&e))?;
-    }
-    serde_json::from_value(config).map_err(|e| bad(&e))
+    hyperparameters(&WpmrConfig::new(), model)
 }
 
 /// How the model runs in a stage.
@@ -94,10 +84,6 @@ fn mode(stage: &Stage) -> PassMode {
             StagePrecision::Integer => Precision::Integer,
         },
     }
-}
-
-fn psnr(mse: f64) -> f64 {
-    10.0 * (255.0 * 255.0 / mse.max(1e-9)).log10()
 }
 
 impl<B> Task<B> for WpmrTask
@@ -176,7 +162,7 @@ where
         sample: bool,
         device: &<B as BackendTypes>::Device,
     ) -> Result<Option<Evaluation>, TrainError> {
-        let Some(pixels) = crop::<B::InnerBackend>(item, device) else {
+        let Some(pixels) = crop::<B::InnerBackend>(item, ALIGNMENT, device) else {
             return Ok(None);
         };
         let [_, _, height, width] = pixels.dims();
@@ -249,65 +235,12 @@ where
     }
 }
 
-/// Top left part of a picture whose sides are multiples of the model's alignment.
-fn crop<B: Backend>(item: &Item, device: &B::Device) -> Option<Tensor<B, 4>> {
-    let Content::Picture(picture) = item.content() else {
-        return None;
-    };
-    let (width, height) = (
-        picture.width() / ALIGNMENT * ALIGNMENT,
-        picture.height() / ALIGNMENT * ALIGNMENT,
-    );
-    if width == 0 || height == 0 {
-        return None;
-    }
-    let mut planes = vec![0f32; 3 * width * height];
-    for (c, plane) in planes.chunks_mut(width * height).enumerate() {
-        for (row, out) in picture
-            .pixels()
-            .chunks(3 * picture.width())
-            .zip(plane.chunks_mut(width))
-        {
-            for (value, pixel) in out.iter_mut().zip(row.chunks(3)) {
-                *value = pixel.get(c).map_or(0.0, |&v| f32::from(v) / 255.0);
-            }
-        }
-    }
-    let data = TensorData::new(planes, [1, 3, height, width]);
-    Some(Tensor::from_data(data, device))
-}
-
-/// The first picture of a batch in 8 bits.
-fn bytes<B: Backend>(pixels: Tensor<B, 4>) -> SampleData {
-    let [_, _, height, width] = pixels.dims();
-    let planes: Vec<f32> = pixels
-        .into_data()
-        .convert::<f32>()
-        .into_vec()
-        .unwrap_or_default();
-    let area = height * width;
-    let rgb = (0..area)
-        .flat_map(|i| [i, area + i, 2 * area + i])
-        .map(|i| planes.get(i).map_or(0, |v| (v * 255.0 + 0.5) as u8))
-        .collect();
-    SampleData::Picture { width, height, rgb }
-}
-
-/// The value of a tensor of one element.
-fn scalar<B: Backend>(x: Tensor<B, 1>) -> f64 {
-    x.into_data()
-        .convert::<f64>()
-        .into_vec::<f64>()
-        .ok()
-        .and_then(|v| v.first().copied())
-        .unwrap_or(f64::NAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::backend::Flex;
     use burn::module::Module;
+    use burn::tensor::backend::Backend;
 
     /// Every parameter belongs to exactly one side, so that freezing one side trains the other.
     #[test]

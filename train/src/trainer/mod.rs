@@ -29,6 +29,7 @@ use crate::recorder::Recorder;
 use crate::step::{Mean, Regime, Samples, batch};
 use crate::storage::{Disk, Storage};
 use crate::task::Task;
+use crate::task::walloc::WallocTask;
 use crate::task::wpmr::WpmrTask;
 
 /// Steps between reports.
@@ -92,6 +93,11 @@ where
     match recipe.family.as_str() {
         "wpmr" => {
             let task = WpmrTask::new(recipe)?;
+            Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
+                .run(stop, exchange)
+        }
+        "walloc" => {
+            let task = WallocTask::new(recipe)?;
             Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
                 .run(stop, exchange)
         }

@@ -6,18 +6,20 @@
 
 use std::time::Instant;
 
+use burn::backend::Autodiff;
 use burn::tensor::Tensor;
+use burn::tensor::backend::BackendTypes;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_entropy::{Decoder, Encoder};
 
-use super::config::HyperpriorConfig;
 use super::family::Hyperprior;
 use super::model::Network;
 use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
+use crate::models::annealing::Schedule;
 use crate::models::check::Check;
 use crate::models::family::Model;
 use crate::models::grid::Grid;
@@ -25,9 +27,9 @@ use crate::models::host;
 
 /// A model on a device.
 pub struct Coder<B: CodecBackend> {
-    config: HyperpriorConfig,
-    network: Network<B>,
-    device: B::Device,
+    pub(super) model: Model<Hyperprior>,
+    pub(super) network: Network<B>,
+    pub(super) device: B::Device,
 }
 
 fn damaged(error: codec_entropy::Error) -> Error {
@@ -41,7 +43,7 @@ impl<B: CodecBackend> Coder<B> {
     /// [`Error::Malformed`] for incomplete weights.
     pub fn new(model: &Model<Hyperprior>, device: &B::Device) -> Result<Self, Error> {
         Ok(Self {
-            config: model.config.clone(),
+            model: model.clone(),
             network: model.network(device)?,
             device: device.clone(),
         })
@@ -73,14 +75,19 @@ impl<B: CodecBackend> Coder<B> {
     }
 }
 
-impl<B: CodecBackend> ImageCoder for Coder<B> {
+impl<B> ImageCoder for Coder<B>
+where
+    B: CodecBackend,
+    Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
+{
     fn rates(&self) -> Rates {
         Rates::Fixed
     }
 
-    fn encode_tile(&self, tile: RgbTile<'_>, _options: TileOptions) -> Result<EncodedTile, Error> {
+    fn encode_tile(&self, tile: RgbTile<'_>, options: TileOptions) -> Result<EncodedTile, Error> {
         let mut stages = Stages::default();
         let clock = Instant::now();
+        let schedule = Schedule::of(options.effort);
         let grid = Grid::of(tile.width, tile.height)?;
         let latents = self.network.analysis(grid.pixels(tile, &self.device)?);
         let y = host(latents.clone())?;
@@ -96,26 +103,39 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         };
         let clock = Instant::now();
         if let Some(hyper) = &self.network.hyper {
-            let z = host(hyper.analysis(latents))?;
+            let z = host(hyper.analysis(latents.clone()))?;
             let area = grid.area() / 16;
             let symbols = bottleneck.quantize(&z, area);
             let z = bottleneck.dequantize(&symbols, area);
             push(&symbols, area).map_err(damaged)?;
             estimate += bits(&bottleneck.likelihoods(&z, area));
             let hyper_grid = grid.hyper();
-            let z = self.tensor(z, self.config.width, hyper_grid);
+            let z = self.tensor(z, self.model.config.width, hyper_grid);
             let parameters = hyper.parameters(z)?;
-            let latents = hyper.quantize(&y, &parameters, [grid.height, grid.width])?;
-            check.tables(&latents.indexes);
+            let size = [grid.height, grid.width];
+            let mut coded = hyper.quantize(&y, &parameters, size)?;
+            if let Some(schedule) = schedule {
+                let known = Some(&coded.parameters);
+                let better = self.refined(tile, grid, latents, known, schedule)?;
+                coded = hyper.quantize(&better, &parameters, size)?;
+            }
+            let latents = coded;
+            let scales = latents.scales.iter();
+            let indexes: Vec<u8> = scales.map(|&s| hyper.gaussian.nearest(s)).collect();
+            check.tables(&indexes);
             check.symbols(&latents.symbols);
             estimate += bits(&latents.likelihoods);
             stages.context = clock.elapsed();
             let clock = Instant::now();
             encoder
-                .push(&latents.symbols, &latents.indexes, hyper.gaussian.tables())
+                .push(&latents.symbols, &indexes, hyper.gaussian.tables())
                 .map_err(damaged)?;
             stages.entropy = clock.elapsed();
         } else {
+            let y = match schedule {
+                Some(schedule) => self.refined(tile, grid, latents, None, schedule)?,
+                None => y,
+            };
             let symbols = bottleneck.quantize(&y, grid.area());
             push(&symbols, grid.area()).map_err(damaged)?;
             let y = bottleneck.dequantize(&symbols, grid.area());
@@ -147,8 +167,13 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut check = Check::new();
         let y = if let Some(hyper) = &self.network.hyper {
             let hyper_grid = grid.hyper();
-            let z = self.pull(&mut decoder, &mut check, self.config.width, hyper_grid)?;
-            let z = self.tensor(z, self.config.width, hyper_grid);
+            let z = self.pull(
+                &mut decoder,
+                &mut check,
+                self.model.config.width,
+                hyper_grid,
+            )?;
+            let z = self.tensor(z, self.model.config.width, hyper_grid);
             let parameters = hyper.parameters(z)?;
             stages.context = clock.elapsed();
             let clock = Instant::now();
@@ -157,7 +182,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
             stages.entropy = clock.elapsed();
             y
         } else {
-            let y = self.pull(&mut decoder, &mut check, self.config.latents, grid)?;
+            let y = self.pull(&mut decoder, &mut check, self.model.config.latents, grid)?;
             stages.entropy = clock.elapsed();
             y
         };
@@ -167,7 +192,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let clock = Instant::now();
         let pixels = self
             .network
-            .synthesis(self.tensor(y, self.config.latents, grid));
+            .synthesis(self.tensor(y, self.model.config.latents, grid));
         let samples = grid.samples(pixels, [width, height])?;
         stages.transform = clock.elapsed();
         Ok(DecodedTile { samples, stages })

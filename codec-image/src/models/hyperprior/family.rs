@@ -1,5 +1,7 @@
 //! The family: names of checkpoints, and how models of it are made.
 
+use burn::backend::Autodiff;
+use burn::tensor::backend::BackendTypes;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::EntropyBottleneck;
@@ -49,10 +51,11 @@ impl Family for Hyperprior {
         Network::load(config, loader)
     }
 
-    fn coder<B: CodecBackend>(
-        model: &Model<Self>,
-        device: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error> {
+    fn coder<B>(model: &Model<Self>, device: &B::Device) -> Result<Box<dyn ImageCoder>, Error>
+    where
+        B: CodecBackend,
+        Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
+    {
         Ok(Box::new(Coder::<B>::new(model, device)?))
     }
 

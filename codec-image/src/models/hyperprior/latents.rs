@@ -14,15 +14,18 @@ use crate::models::host;
 pub(super) struct Latents {
     /// What is coded, in coding order: channels, rows, columns, or rows, columns, channels with a context model.
     pub symbols: Vec<i32>,
-    /// With which table, in the same order.
-    pub indexes: Vec<u8>,
+    /// Standard deviations that choose their tables, in the same order.
+    pub scales: Vec<f32>,
     /// Likelihoods of the values, in the same order.
     pub likelihoods: Vec<f32>,
     /// What the synthesis sees, `[M, h, w]`.
     pub values: Vec<f32>,
+    /// What they were coded under.
+    pub parameters: HostParameters,
 }
 
 /// Parameters on the host, `[M, h, w]` each.
+#[derive(Clone)]
 pub(super) struct HostParameters {
     pub scales: Vec<f32>,
     pub means: Vec<f32>,
@@ -53,19 +56,21 @@ impl<B: CodecBackend> Hyper<B> {
             let symbols = rounded(y, means);
             let residuals = symbols.iter().zip(scales);
             return Ok(Latents {
-                indexes: scales.iter().map(|&s| gaussian.index(s)).collect(),
+                scales: scales.clone(),
                 likelihoods: residuals
                     .map(|(&v, &scale)| gaussian.likelihood(v as f32, scale))
                     .collect(),
                 values: dequantize(&symbols, means),
                 symbols,
+                parameters: parameters.clone(),
             });
         };
         let mut latents = Latents {
             symbols: Vec::with_capacity(y.len()),
-            indexes: Vec::with_capacity(y.len()),
+            scales: Vec::with_capacity(y.len()),
             likelihoods: Vec::with_capacity(y.len()),
             values: Vec::new(),
+            parameters: parameters.clone(),
         };
         let area = size[0] * size[1];
         let features = [scales.as_slice(), means.as_slice()].concat();
@@ -73,13 +78,15 @@ impl<B: CodecBackend> Hyper<B> {
             let y: Vec<f32> = y.iter().skip(position).step_by(area).copied().collect();
             let symbols = rounded(&y, known.means);
             for (&symbol, &scale) in symbols.iter().zip(known.scales) {
-                latents.indexes.push(gaussian.index(scale));
                 latents
                     .likelihoods
                     .push(gaussian.likelihood(symbol as f32, scale));
             }
             fill(out, &symbols, known.means);
+            latents.scales.extend_from_slice(known.scales);
             latents.symbols.extend(symbols);
+            scatter(&mut latents.parameters.scales, known.scales, position, area);
+            scatter(&mut latents.parameters.means, known.means, position, area);
             Ok(())
         };
         let values = context.run(&features, size, code)?;
@@ -96,7 +103,7 @@ impl<B: CodecBackend> Hyper<B> {
     ) -> Result<Vec<f32>, Error> {
         let HostParameters { scales, means } = parameters;
         let mut pull = |scales: &[f32]| -> Result<(Vec<u8>, Vec<i32>), Error> {
-            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.index(s)).collect();
+            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.nearest(s)).collect();
             let mut symbols = vec![0; indexes.len()];
             decoder
                 .decode(&indexes, self.gaussian.tables(), &mut symbols)
@@ -123,6 +130,12 @@ impl<B: CodecBackend> Hyper<B> {
         check.symbols(&all_symbols);
         Ok(values)
     }
+}
+
+/// Sets one position of every plane of `area` values.
+fn scatter(planes: &mut [f32], values: &[f32], position: usize, area: usize) {
+    let slots = planes.iter_mut().skip(position).step_by(area.max(1));
+    slots.zip(values).for_each(|(slot, &value)| *slot = value);
 }
 
 /// `round(y - mean)`, ties to even.

@@ -7,6 +7,7 @@ mod context;
 mod family;
 mod latents;
 pub mod model;
+mod refine;
 #[cfg(test)]
 mod tests;
 mod trace;

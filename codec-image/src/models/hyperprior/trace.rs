@@ -88,14 +88,15 @@ pub(super) fn trace<B: CodecBackend>(
                 means: means.to_vec(),
             };
             let latents = hyper.quantize(y, &parameters, [h, w])?;
+            let scales = latents.scales.iter();
+            let indexes: Vec<u8> = scales.map(|&s| hyper.gaussian.index(s)).collect();
             let tables = hyper.gaussian.tables();
-            let string =
-                encode_compressai(&latents.symbols, &latents.indexes, tables).map_err(coded)?;
+            let string = encode_compressai(&latents.symbols, &indexes, tables).map_err(coded)?;
             out.insert(format!("y_string_{picture}"), bytes(string)?);
             y_hat.extend(latents.values);
             y_likelihoods.extend(latents.likelihoods);
             y_symbols.extend(latents.symbols);
-            y_indexes.extend(latents.indexes.into_iter().map(i32::from));
+            y_indexes.extend(indexes.into_iter().map(i32::from));
         }
     } else {
         for (picture, y) in parts(y)?.chunks((m * h * w).max(1)).enumerate() {

@@ -6,19 +6,21 @@
 
 use std::time::Instant;
 
+use burn::backend::Autodiff;
+use burn::tensor::backend::BackendTypes;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
 use codec_entropy::{Decoder, Encoder};
 
-use super::config::MlicppConfig;
 use super::family::Mlicpp;
 use super::model::Network;
 use super::slice::{Group, Halves, Observer, halves};
 use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
+use crate::models::annealing::Schedule;
 use crate::models::check::Check;
 use crate::models::family::Model;
 use crate::models::grid::Grid;
@@ -26,24 +28,45 @@ use crate::models::host;
 
 /// A model on a device.
 pub struct Coder<B: CodecBackend> {
-    config: MlicppConfig,
-    network: Network<B>,
-    device: B::Device,
+    pub(super) model: Model<Mlicpp>,
+    pub(super) network: Network<B>,
+    pub(super) device: B::Device,
 }
 
 /// Latents of pictures as they are coded.
 pub(super) struct Coded<B: CodecBackend> {
     /// Symbols in coding order.
     pub symbols: Vec<i32>,
-    /// Tables of the symbols.
-    pub indexes: Vec<u8>,
+    /// Standard deviations that choose their tables.
+    pub scales: Vec<f32>,
     /// Likelihoods of the symbols.
     pub likelihoods: Vec<f32>,
     /// What the synthesis sees, `[n, M, h, w]`.
     pub decoded: Tensor<B, 4>,
 }
 
+/// What the latents of the group of this number, in coding order, differ from their means.
+pub(super) fn residual<B: CodecBackend>(
+    [anchors, others]: &Halves<B>,
+    number: usize,
+    group: &Group<B>,
+) -> Tensor<B, 4> {
+    let [_, channels, _, _] = group.means.dims();
+    let half = if number.is_multiple_of(2) {
+        anchors
+    } else {
+        others
+    };
+    let values = half.clone().narrow(1, number / 2 * channels, channels);
+    values - group.means.clone()
+}
+
 impl<B: CodecBackend> Network<B> {
+    /// Tables of scales in our files.
+    fn tables(&self, scales: &[f32]) -> Vec<u8> {
+        scales.iter().map(|&s| self.gaussian.nearest(s)).collect()
+    }
+
     /// Quantizes latents `[n, M, h, w]` against the contexts that grow with them.
     pub(super) fn encode(
         &self,
@@ -54,13 +77,7 @@ impl<B: CodecBackend> Network<B> {
         let y: Halves<B> = halves(y)?;
         let mut groups = Vec::new();
         let mut code = |group: &Group<B>| {
-            let count: usize = groups.len();
-            let (slice, parity) = (count / 2, count % 2);
-            let [_, channels, _, _] = group.means.dims();
-            let half = y.iter().nth(parity).cloned();
-            let half = half.unwrap_or_else(|| group.means.clone());
-            let values = half.narrow(1, slice * channels, channels);
-            let symbols = (values - group.means.clone()).round();
+            let symbols = residual(&y, groups.len(), group).round();
             groups.push((symbols.clone(), group.scales.clone()));
             Ok(symbols)
         };
@@ -74,31 +91,29 @@ impl<B: CodecBackend> Network<B> {
                 "weights: latents of this picture that are not numbers",
             ));
         }
-        let indexes = scales.iter().map(|&scale| self.gaussian.index(scale));
         let pairs = symbols.iter().zip(&scales);
         Ok(Coded {
-            indexes: indexes.collect(),
             likelihoods: pairs
                 .map(|(&v, &scale)| self.gaussian.likelihood(v, scale))
                 .collect(),
             symbols: symbols.into_iter().map(|v| v as i32).collect(),
+            scales,
             decoded,
         })
     }
 
-    /// Latents of symbols that `next` reads, given their tables.
+    /// Latents of symbols that `next` reads, given their scales.
     pub(super) fn decode(
         &self,
         features: Tensor<B, 4>,
-        mut next: impl FnMut(&[u8], &mut [i32]) -> Result<(), Error>,
+        mut next: impl FnMut(&[f32], &mut [i32]) -> Result<(), Error>,
     ) -> Result<Tensor<B, 4>, Error> {
         let device = features.device();
         let mut code = |group: &Group<B>| {
             let shape = group.scales.dims();
             let scales = host(group.scales.clone())?;
-            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.index(s)).collect();
-            let mut symbols = vec![0; indexes.len()];
-            next(&indexes, &mut symbols)?;
+            let mut symbols = vec![0; scales.len()];
+            next(&scales, &mut symbols)?;
             let symbols: Vec<f32> = symbols.into_iter().map(|v| v as f32).collect();
             Ok(Tensor::from_data(TensorData::new(symbols, shape), &device))
         };
@@ -113,7 +128,7 @@ impl<B: CodecBackend> Coder<B> {
     /// [`Error::Malformed`] for incomplete weights.
     pub fn new(model: &Model<Mlicpp>, device: &B::Device) -> Result<Self, Error> {
         Ok(Self {
-            config: model.config.clone(),
+            model: model.clone(),
             network: model.network(device)?,
             device: device.clone(),
         })
@@ -122,17 +137,21 @@ impl<B: CodecBackend> Coder<B> {
     /// Features of hyperlatents' symbols.
     fn features(&self, symbols: &[i32], grid: Grid) -> Result<Tensor<B, 4>, Error> {
         let z = self.network.bottleneck.dequantize(symbols, grid.area());
-        let z = grid.tensor(z, self.config.width, &self.device);
+        let z = grid.tensor(z, self.model.config.width, &self.device);
         self.network.hyper_synthesis.forward(z)
     }
 }
 
-impl<B: CodecBackend> ImageCoder for Coder<B> {
+impl<B> ImageCoder for Coder<B>
+where
+    B: CodecBackend,
+    Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
+{
     fn rates(&self) -> Rates {
         Rates::Fixed
     }
 
-    fn encode_tile(&self, tile: RgbTile<'_>, _options: TileOptions) -> Result<EncodedTile, Error> {
+    fn encode_tile(&self, tile: RgbTile<'_>, options: TileOptions) -> Result<EncodedTile, Error> {
         let mut stages = Stages::default();
         let clock = Instant::now();
         let grid = Grid::of(tile.width, tile.height)?;
@@ -145,6 +164,10 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let area = grid.hyper().area();
         let z_symbols = bottleneck.quantize(&z, area);
         let features = self.features(&z_symbols, grid.hyper())?;
+        let y = match Schedule::of(options.effort) {
+            Some(schedule) => self.refined(tile, grid, y, &features, schedule)?,
+            None => y,
+        };
         let coded = network.encode(&y, features, None)?;
         let z_hat = bottleneck.dequantize(&z_symbols, area);
         let estimate = bits(&bottleneck.likelihoods(&z_hat, area)) + bits(&coded.likelihoods);
@@ -153,15 +176,16 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let clock = Instant::now();
         let (mut encoder, mut check) = (Encoder::new(), Check::new());
         check.symbols(&z_symbols);
-        let group = grid.area() / 2 * self.config.slice_channels();
-        let groups = coded.symbols.chunks(group).zip(coded.indexes.chunks(group));
+        let group = grid.area() / 2 * self.model.config.slice_channels();
+        let indexes = network.tables(&coded.scales);
+        let groups = coded.symbols.chunks(group).zip(indexes.chunks(group));
         for (symbols, indexes) in groups {
             check.tables(indexes);
             check.symbols(symbols);
         }
         encoder
             .push(&z_symbols, &bottleneck.indexes(area), bottleneck.tables())
-            .and_then(|()| encoder.push(&coded.symbols, &coded.indexes, network.gaussian.tables()))
+            .and_then(|()| encoder.push(&coded.symbols, &indexes, network.gaussian.tables()))
             .map_err(Check::drift)?;
         let bytes = check.seal(&encoder.finish().map_err(Check::drift)?);
         stages.entropy = clock.elapsed();
@@ -187,18 +211,19 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let mut decoder = Decoder::new(stream).map_err(Check::drift)?;
         let mut check = Check::new();
         let area = grid.hyper().area();
-        let mut z = vec![0; self.config.width * area];
+        let mut z = vec![0; self.model.config.width * area];
         decoder
             .decode(&bottleneck.indexes(area), bottleneck.tables(), &mut z)
             .map_err(Check::drift)?;
         check.symbols(&z);
         let features = self.features(&z, grid.hyper())?;
-        let y = network.decode(features, |indexes, symbols| {
+        let y = network.decode(features, |scales, symbols| {
             let clock = Instant::now();
+            let indexes = network.tables(scales);
             decoder
-                .decode(indexes, network.gaussian.tables(), symbols)
+                .decode(&indexes, network.gaussian.tables(), symbols)
                 .map_err(Check::drift)?;
-            check.tables(indexes);
+            check.tables(&indexes);
             check.symbols(symbols);
             stages.entropy += clock.elapsed();
             Ok(())

@@ -75,7 +75,8 @@ impl MlicppConfig {
 
     /// Heads of the global context of slice `index`, which sees as many slices.
     pub fn global_heads(&self, index: usize) -> usize {
-        index * self.slice_channels() / self.global_head_dim.max(1)
+        let channels = index * self.slice_channels();
+        channels.checked_div(self.global_head_dim).unwrap_or(0)
     }
 
     /// The model of a checkpoint. Shapes tell everything but the heads of the global context between slices, which come

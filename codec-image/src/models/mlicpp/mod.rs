@@ -10,7 +10,10 @@ mod family;
 pub mod global;
 pub mod local;
 pub mod model;
+mod refine;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod trace;
 pub mod transforms;
 

@@ -79,17 +79,17 @@ pub(super) fn trace<B: CodecBackend>(
     }
     let y_hat = latents.decoded;
     let x_hat = network.synthesis.forward(y_hat.clone())?;
-    let string = encode_compressai(
-        &latents.symbols,
-        &latents.indexes,
-        network.gaussian.tables(),
-    )
-    .map_err(coded)?;
+    let scaled = network.gaussian.tables();
+    let chosen =
+        |scales: &[f32]| -> Vec<u8> { scales.iter().map(|&s| network.gaussian.index(s)).collect() };
+    let indexes = chosen(&latents.scales);
+    let string = encode_compressai(&latents.symbols, &indexes, scaled).map_err(coded)?;
     // The same string read back, as the reference's decompress() does it.
     let mut decoder = CompressAiDecoder::new(&string).map_err(coded)?;
-    let y_decoded = network.decode(features, |indexes, symbols| {
-        let tables = network.gaussian.tables();
-        decoder.decode(indexes, tables, symbols).map_err(coded)
+    let y_decoded = network.decode(features, |scales, symbols| {
+        decoder
+            .decode(&chosen(scales), scaled, symbols)
+            .map_err(coded)
     })?;
     decoder.finish().map_err(coded)?;
     let x_decoded = network.synthesis.forward(y_decoded)?;
@@ -100,7 +100,7 @@ pub(super) fn trace<B: CodecBackend>(
     out.insert("symbols_per_group", integers(&[groups], &counts)?);
     let count = [latents.symbols.len()];
     out.insert("y_symbols", integers(&count, &latents.symbols)?);
-    let indexes: Vec<i32> = latents.indexes.iter().copied().map(i32::from).collect();
+    let indexes: Vec<i32> = indexes.into_iter().map(i32::from).collect();
     out.insert("y_indexes", integers(&count, &indexes)?);
     let bits_y = bits(&latents.likelihoods);
     let likelihoods = planes::<B>(&latents.likelihoods, y.dims(), network.slices(), device)?;

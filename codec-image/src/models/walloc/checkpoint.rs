@@ -4,12 +4,14 @@ use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::backend::wavelet::filters;
+use codec_core::container::Profile;
 use codec_core::weights::{HostTensor, Loader, Tensors};
 use serde_json::Value;
 
 use super::codec::Coder;
 use super::config::WallocConfig;
-use super::model::{Latents, Network, analysis, crop, pad, synthesis};
+use super::latents::Latents;
+use super::model::{Network, analysis, crop, pad, synthesis};
 use super::packing::pack;
 use crate::coder::ImageCoder;
 use crate::models::family::{Family, Model};
@@ -23,6 +25,7 @@ pub struct Walloc;
 
 impl Family for Walloc {
     const NAME: &'static str = "walloc";
+    const PROFILE: Profile = Profile::Portable;
     type Config = WallocConfig;
     type Network<B: CodecBackend> = Network<B>;
 
@@ -185,10 +188,11 @@ fn trace_picture<B: CodecBackend>(
     for values in values.chunks((latent_dim * h * w).max(1)) {
         let latents = Latents {
             shape: [latent_dim, h, w],
+            limit: quantizer.limit(),
             values: values.to_vec(),
         };
         // The fixture has no packed picture where there is no such layout.
-        if let Ok(packed) = pack(&latents, model.config.latent_bits) {
+        if let Ok(packed) = pack(&latents) {
             shape = Some([n, packed.height, packed.width, packed.colors]);
             samples.extend(packed.samples.into_iter().map(i64::from));
         }

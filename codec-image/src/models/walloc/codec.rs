@@ -9,10 +9,10 @@ use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::weights::HostTensor;
-use codec_entropy::{decode_planes, encode_planes};
 
 use super::checkpoint::Walloc;
-use super::model::{Latents, Network, product};
+use super::latents::{Latents, product};
+use super::model::Network;
 use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
@@ -128,8 +128,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let latents = self.latents(tile)?;
         let transform = start.elapsed();
         let start = Instant::now();
-        let coded = encode_planes(&latents.values, latents.shape, self.limit);
-        let bytes = coded.map_err(|e| Error::bad_parameter(format!("latents: {e}")))?;
+        let bytes = latents.to_bytes()?;
         Ok(EncodedTile {
             bytes,
             estimate: None,
@@ -151,11 +150,10 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         check_size(width, height)?;
         let start = Instant::now();
         let shape = self.network.latent_shape([height, width]);
-        let values = decode_planes(bytes, shape, self.limit)
-            .map_err(|e| Error::malformed(format!("tile payload: {e}")))?;
+        let latents = Latents::from_bytes(bytes, shape, self.limit)?;
         let entropy = start.elapsed();
         let start = Instant::now();
-        let samples = self.samples(&Latents { shape, values }, width, height)?;
+        let samples = self.samples(&latents, width, height)?;
         Ok(DecodedTile {
             samples,
             stages: Stages {

@@ -35,7 +35,37 @@ pub struct WallocConfig {
     pub lightweight_encode: bool,
 }
 
+impl Default for WallocConfig {
+    /// `RGB_16x` of the authors with a decoder of width 64, which a CPU can train.
+    fn default() -> Self {
+        Self {
+            channels: 3,
+            levels: 3,
+            encoder_width: None,
+            decoder_width: 64,
+            latent_dim: 12,
+            latent_bits: 8,
+            lightweight_encode: true,
+        }
+    }
+}
+
 impl WallocConfig {
+    /// Multiply-accumulates per pixel of encoder and decoder networks, without the attention, whose cost depends on the size.
+    pub fn macs(&self) -> [f64; 2] {
+        let network = |[input, width, output]: [usize; 3], blocks: usize| {
+            9 * width * (input + output) + blocks * 18 * width * width + 4 * width * width
+        };
+        let packets = self.packets();
+        let encode = match self.encoder_width.filter(|_| !self.lightweight_encode) {
+            Some(width) => network([packets, width, self.latent_dim], 4),
+            None => packets * self.latent_dim,
+        };
+        let decode = network([self.latent_dim, self.decoder_width, packets], 5);
+        let area = (self.alignment() * self.alignment()) as f64;
+        [encode, decode].map(|macs| macs as f64 / area)
+    }
+
     /// Channels of wavelet packets, `channels * 4^J`.
     pub fn packets(&self) -> usize {
         self.channels << (2 * self.levels)

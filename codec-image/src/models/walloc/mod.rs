@@ -9,6 +9,7 @@ mod checkpoint;
 mod codec;
 mod config;
 mod export;
+mod latents;
 mod model;
 mod packing;
 #[cfg(test)]
@@ -18,5 +19,6 @@ pub use checkpoint::Walloc;
 pub use codec::Coder;
 pub use config::WallocConfig;
 pub use export::export;
-pub use model::{Autoencoder, Latents, Network, TrainingPass};
+pub use latents::Latents;
+pub use model::{Autoencoder, Network, TrainingPass};
 pub use packing::{Packed, pack};

@@ -12,6 +12,7 @@ use codec_core::layers::{
 use codec_core::weights::{HostTensor, Loader};
 
 use super::config::{GROUPS, WallocConfig};
+use super::latents::Latents;
 
 /// Added to variances.
 const EPSILON: f64 = 1e-6;
@@ -110,15 +111,6 @@ pub struct Network<B: Backend> {
     bits: u32,
 }
 
-/// Integers of one picture, for files and for learning on them without decoding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Latents {
-    /// `[latent_dim, h, w]`.
-    pub shape: [usize; 3],
-    /// Values in `-limit..=limit` with `limit = 2^(latent_bits - 1) - 1`, row-major.
-    pub values: Vec<i32>,
-}
-
 /// What [`Network::forward_training`] gives, with gradients.
 #[derive(Debug, Clone)]
 pub struct TrainingPass<B: Backend> {
@@ -163,18 +155,14 @@ impl WallocConfig {
         }
     }
 
-    /// A network to be trained.
-    ///
-    /// # Errors
-    /// Those of [`WallocConfig::check`].
-    pub fn init<B: CodecBackend>(&self, device: &B::Device) -> Result<Network<B>, Error> {
-        self.check()?;
+    /// A network to be trained, of values that [`WallocConfig::check`] accepts.
+    pub fn init<B: CodecBackend>(&self, device: &B::Device) -> Network<B> {
         let projection = self.projection();
-        Ok(self.network(
+        self.network(
             projection.map(|conv| conv.with_gain(PYTORCH_GAIN).init(device)),
             self.encoder().map(|e| e.init(ENCODER_DEPTH, device)),
             self.decoder().init(DECODER_DEPTH, device),
-        ))
+        )
     }
 
     /// The network of a checkpoint.
@@ -281,6 +269,7 @@ impl<B: CodecBackend> Network<B> {
         let values = z.as_floats().unwrap_or_default().iter();
         Ok(Latents {
             shape: [latent_dim, h, w],
+            limit,
             values: values.map(|&v| (v as i32).clamp(-limit, limit)).collect(),
         })
     }
@@ -301,15 +290,13 @@ impl<B: CodecBackend> Network<B> {
         let quantizer = self.quantizer()?;
         let limit = quantizer.limit();
         let expected = self.latent_shape([height, width]);
-        let fits = latents.shape == expected
-            && Some(latents.values.len()) == product(&expected)
-            && latents.values.iter().all(|v| (-limit..=limit).contains(v));
-        if !fits {
+        if latents.shape != expected || latents.limit != limit {
             return Err(Error::malformed(format!(
-                "walloc: latents {:?} (expected {expected:?} with values in {}..={limit})",
-                latents.shape, -limit
+                "walloc: latents {:?} up to {} (expected {expected:?} up to {limit})",
+                latents.shape, latents.limit
             )));
         }
+        latents.check()?;
         let [latent_dim, h, w] = latents.shape;
         let values = latents.values.iter().map(|&v| v as f32).collect();
         let z = Tensor::from_data(TensorData::new(values, [1, latent_dim, h, w]), device);
@@ -328,11 +315,6 @@ impl<B: CodecBackend> Network<B> {
     pub fn channels(&self) -> usize {
         self.channels
     }
-}
-
-/// Number of elements, if it can be counted.
-pub(super) fn product(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
 }
 
 /// Mean squared difference of each sample, `[n]`.

@@ -3,7 +3,7 @@
 
 use codec_core::Error;
 
-use super::model::{Latents, product};
+use super::latents::Latents;
 
 /// Latents tiled into a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub struct Packed {
 /// colour if they are a square: channel `c n^2 + i n + j` goes to colour c, tile row i, tile column j.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for another number of channels, [`Error::BadParameter`] for values beyond 8 bits or that do not fit
-/// the shape.
-pub fn pack(latents: &Latents, bits: u32) -> Result<Packed, Error> {
+/// [`Error::Unsupported`] for another number of channels or more than 8 bits, [`Error::BadParameter`] for values that do not
+/// fit shape and limit.
+pub fn pack(latents: &Latents) -> Result<Packed, Error> {
     let [channels, h, w] = latents.shape;
     let (colors, side) = [3, 1]
         .into_iter()
@@ -38,14 +38,14 @@ pub fn pack(latents: &Latents, bits: u32) -> Result<Packed, Error> {
                 "packing of {channels} channels (neither a square nor three times one)"
             ))
         })?;
-    if !(1..=8).contains(&bits) || product(&latents.shape) != Some(latents.values.len()) {
-        return Err(Error::bad_parameter(format!(
-            "packing of latents {:?} with {} values of {bits} bits",
-            latents.shape,
-            latents.values.len()
+    latents.check()?;
+    let offset = latents.limit.saturating_add(1);
+    if offset > 128 {
+        return Err(Error::unsupported(format!(
+            "packing of latents up to {} (a sample holds up to 127)",
+            latents.limit
         )));
     }
-    let offset = 1i32 << (bits - 1);
     let width = side * w;
     let mut samples = vec![0u8; latents.values.len()];
     let planes = latents.values.chunks((h * w).max(1));
@@ -53,16 +53,9 @@ pub fn pack(latents: &Latents, bits: u32) -> Result<Packed, Error> {
         let (color, tile) = (channel / (side * side), channel % (side * side));
         let (top, left) = (tile / side * h, tile % side * w);
         for (i, &value) in plane.iter().enumerate() {
-            let sample = u8::try_from(value.saturating_add(offset)).ok();
-            let sample = sample.filter(|&v| i32::from(v) < 2 * offset);
             let position = ((top + i / w) * width + left + i % w) * colors + color;
-            match (samples.get_mut(position), sample) {
-                (Some(slot), Some(sample)) => *slot = sample,
-                _ => {
-                    return Err(Error::bad_parameter(format!(
-                        "a latent of {value} (expected {bits} bits)"
-                    )));
-                }
+            if let Some(slot) = samples.get_mut(position) {
+                *slot = (value + offset) as u8;
             }
         }
     }
@@ -80,25 +73,20 @@ mod tests {
 
     #[test]
     fn channels_go_to_colours_and_tiles() {
-        let latents = Latents {
-            shape: [12, 1, 2],
-            values: (0..24).collect(),
+        let latents = |shape, limit, values| Latents {
+            shape,
+            limit,
+            values,
         };
-        let packed = pack(&latents, 6).unwrap();
+        let packed = pack(&latents([12, 1, 2], 31, (0..24).collect())).unwrap();
         assert_eq!((packed.colors, packed.height, packed.width), (3, 2, 4));
         // Row 0, column 3 of colour 2 is the second sample of channel 9.
         assert_eq!(packed.samples[3 * 3 + 2], 19 + 32);
-        let gray = Latents {
-            shape: [4, 1, 1],
-            values: vec![-2, -1, 0, 1],
-        };
-        let packed = pack(&gray, 2).unwrap();
-        assert_eq!((packed.colors, packed.samples), (1, vec![0, 1, 2, 3]));
-        assert!(pack(&latents, 5).is_err() && pack(&latents, 9).is_err());
-        let odd = Latents {
-            shape: [5, 1, 1],
-            values: vec![0; 5],
-        };
-        assert!(pack(&odd, 8).is_err());
+        let packed = pack(&latents([4, 1, 1], 1, vec![-1, -1, 0, 1])).unwrap();
+        assert_eq!((packed.colors, packed.samples), (1, vec![1, 1, 2, 3]));
+        assert!(pack(&latents([4, 1, 1], 1, vec![-2, 0, 0, 0])).is_err());
+        assert!(pack(&latents([4, 1, 1], 255, vec![0; 4])).is_err());
+        assert!(pack(&latents([5, 1, 1], 127, vec![0; 5])).is_err());
+        assert!(pack(&latents([4, 1, 1], 127, vec![0; 3])).is_err());
     }
 }

@@ -1,21 +1,15 @@
-//! Better latents for one picture, found by the encoder: stochastic Gumbel annealing.
-//!
-//! The analysis transform is only a guess at the latents of least `R + lambda D`. Here they are descended to by gradient,
-//! through the exact integer networks and the synthesis transform of the decoder, while every latent is drawn at random
-//! between its two neighbouring integers, more and more surely the nearer one (Yang, Bamler and Mandt 2020, "Improving
-//! Inference for Neural Image Compression", section 3.3; used by MLICv2). Files stay what they are for a decoder.
+//! The toolkit's own family under [`crate::models::annealing`]: latents are descended through the exact integer networks and the
+//! synthesis transform of the decoder.
 //!
 //! The same networks tell by how much the cost would change with a symbol ([`Annealer::slopes`]), for a descent from one
 //! choice of symbols to the next (`super::symbols::descended`).
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::{Precision, RelaxedConv};
-use codec_core::noise;
 
 use super::config::{PASSES, WpmrConfig};
 use super::entropy::{PassLayers, PassParameters, context_input};
@@ -25,6 +19,7 @@ use super::parts::Parts;
 use super::quality::lambda;
 use super::transform::Synthesis;
 use super::weights::Weights;
+use crate::models::annealing::{Schedule, anneal, drawn};
 
 /// Largest side, in latents, of what is refined at once: bounds memory to about half a gigabyte.
 const REGION: usize = 64;
@@ -32,14 +27,6 @@ const REGION: usize = 64;
 const MARGIN: usize = 4;
 /// Step of the descent, in quantization steps.
 const RATE: f32 = 0.01;
-/// Temperature at the beginning and at the end: below 0.2, gradients are noise.
-const HOT: f32 = 0.5;
-const COLD: f32 = 0.2;
-/// Distances to an integer end here, so that their hyperbolic arctangent is finite.
-const NEAREST: f32 = 1e-4;
-/// Decays of Adam.
-const BETAS: (f32, f32) = (0.9, 0.99);
-
 /// What a decoder runs, with gradients.
 pub(super) struct Annealer<B: Backend> {
     config: WpmrConfig,
@@ -94,10 +81,7 @@ where
         problem: &Problem<B::InnerBackend>,
         iterations: usize,
     ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
-        // The same draws on every device and with any number of threads.
-        noise::with(fill, || {
-            self.by_region(problem, |region| self.anneal(region, iterations))
-        })
+        self.by_region(problem, |region| self.anneal(region, iterations))
     }
 
     /// Change of the cost in bits, by unit of each decoded latent, but for the rate of that latent itself: through the
@@ -156,29 +140,16 @@ where
         problem: &Problem<B::InnerBackend>,
         iterations: usize,
     ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
-        let mut latents = problem.latents.clone();
-        let (mut first, mut second) = (latents.zeros_like(), latents.zeros_like());
-        for i in 0..iterations {
-            let progress = i as f32 / iterations.max(2).saturating_sub(1) as f32;
-            let temperature = HOT * (COLD / HOT).powf(progress);
-            let leaf = Tensor::<B, 4>::from_inner(latents.clone()).require_grad();
+        let schedule = Schedule {
+            iterations,
+            rate: RATE,
+        };
+        anneal::<B>(problem.latents.clone(), schedule, |leaf, temperature| {
             let draw = |y: Tensor<B, 4>, mean: &Tensor<B, 4>| {
                 drawn(y - mean.clone(), temperature) + mean.clone()
             };
-            let cost = self.cost(problem, &leaf, draw, |y| y)?;
-            let Some(gradient) = leaf.grad(&cost.backward()) else {
-                break;
-            };
-            first = first.mul_scalar(BETAS.0) + gradient.clone().mul_scalar(1.0 - BETAS.0);
-            second = second.mul_scalar(BETAS.1) + gradient.square().mul_scalar(1.0 - BETAS.1);
-            let power = i as i32 + 1;
-            let mean = first.clone().div_scalar(1.0 - BETAS.0.powi(power));
-            let root = second.clone().div_scalar(1.0 - BETAS.1.powi(power)).sqrt();
-            // The last quarter settles.
-            let rate = RATE * ((1.0 - progress) * 4.0).clamp(0.1, 1.0);
-            latents = latents - (mean / root.add_scalar(1e-12)).mul_scalar(rate);
-        }
-        Ok(latents)
+            self.cost(problem, &leaf, draw, |y| y)
+        })
     }
 
     /// Bits plus lambda times the squared error, `[1]`. `quantize` makes decoded latents of those of a pass and their means;
@@ -225,39 +196,6 @@ where
     }
 }
 
-/// Values between the two neighbouring integers, drawn from the Gumbel-softmax distribution over them whose weights are
-/// `exp(-atanh(distance) / temperature)`.
-fn drawn<B: Backend>(v: Tensor<B, 4>, temperature: f32) -> Tensor<B, 4> {
-    let low = v.clone().detach().floor();
-    let above = (v - low.clone()).clamp(NEAREST, 1.0 - NEAREST);
-    let atanh = |d: Tensor<B, 4>| {
-        let ratio = d.clone().add_scalar(1.0) / d.neg().add_scalar(1.0);
-        ratio.log().mul_scalar(0.5)
-    };
-    let preference = atanh(above.clone()) - atanh(above.clone().neg().add_scalar(1.0));
-    // The difference of two Gumbel variables is logistic.
-    let uniform = noise::uniform::<B, 4>(above.dims(), &above.device())
-        .add_scalar(0.5)
-        .clamp(1e-6, 1.0 - 1e-6);
-    let noise = uniform.clone().log() - uniform.neg().add_scalar(1.0).log();
-    let logits = preference.div_scalar(temperature) + noise;
-    low + sigmoid(logits.div_scalar(temperature))
-}
-
-/// Numbers in -0.5..0.5 by counting (SplitMix64 of the number of the draw and of the value).
-fn fill(draw: u64, sample: usize, values: &mut [f32]) {
-    let stream = (draw << 32) ^ sample as u64;
-    for (i, value) in values.iter_mut().enumerate() {
-        let mut z = stream
-            .wrapping_mul(0xd134_2543_de82_ef95)
-            .wrapping_add((i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        *value = (z >> 40) as f32 / (1u64 << 24) as f32 - 0.5;
-    }
-}
-
 /// A part of a side that is refined at once, in latents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Span {
@@ -298,8 +236,6 @@ fn spans(side: usize) -> Vec<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::backend::Flex;
-    use burn::tensor::TensorData;
 
     #[test]
     fn spans_cover_a_side_once() {
@@ -314,17 +250,6 @@ mod tests {
                 assert_eq!(span.kept().len(), span.inner().len());
             }
             assert_eq!(next, side);
-        }
-    }
-
-    #[test]
-    fn cold_draws_are_the_nearest_integers() {
-        let device = Default::default();
-        let v = vec![-1.7f32, -0.2, 0.0, 0.3, 2.9, 7.0];
-        let x = Tensor::<Flex, 4>::from_data(TensorData::new(v.clone(), [1, 1, 1, 6]), &device);
-        let drawn: Vec<f32> = drawn(x, 1e-3).into_data().into_vec().expect("floats");
-        for (v, drawn) in v.iter().zip(drawn) {
-            assert!((drawn - v.round()).abs() < 1e-3, "{v}: {drawn}");
         }
     }
 }

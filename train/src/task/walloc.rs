@@ -1,0 +1,177 @@
+//! The image family `walloc` in training.
+//!
+//! There is no rate term: the bits of a latent bound the rate, and noise stands for rounding, as in the paper. The reported
+//! `bpp` is that of files.
+
+use burn::tensor::backend::{AutodiffBackend, BackendTypes};
+use codec_core::Digest;
+use codec_core::backend::CodecBackend;
+use codec_core::weights::WeightsFile;
+use codec_image::models::walloc::{Network, Walloc, WallocConfig, export};
+use codec_image::models::{Family, Model};
+
+use super::pictures::{bytes, crop, hyperparameters, psnr, scalar};
+use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
+use crate::TrainError;
+use crate::data::Item;
+use crate::events::{Metrics, Sample};
+use crate::losses::Domain;
+use crate::parameters::Parameters;
+use crate::recipe::suggest::invalid;
+use crate::recipe::{Recipe, Stage};
+
+/// Mean squared errors count on the 0..255 scale, as in the other picture families.
+const SCALE: f64 = 255.0 * 255.0;
+
+/// Names of the parts.
+pub(crate) const PARTS: Parts = Parts {
+    encoder: &["projection", "encoder"],
+    decoder: &["decoder"],
+    auxiliary: &[],
+};
+
+/// `walloc` by a recipe.
+#[derive(Debug, Clone)]
+pub struct WallocTask {
+    config: WallocConfig,
+}
+
+impl WallocTask {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`].
+    pub fn new(recipe: &Recipe) -> Result<Self, TrainError> {
+        let config: WallocConfig = hyperparameters(&WallocConfig::default(), &recipe.model)?;
+        let checked = config.check().and_then(|()| match config.channels {
+            3 => Ok(()),
+            channels => Err(codec_core::Error::bad_parameter(format!(
+                "{channels} channels (pictures in training have 3)"
+            ))),
+        });
+        checked.map_err(|e| TrainError::Recipe(format!("model: {e}")))?;
+        let (alignment, least) = (config.alignment(), config.side_min());
+        for stage in &recipe.stages {
+            if stage.patch < least || !stage.patch.is_multiple_of(alignment) {
+                let key = format!("stage {}: patch", stage.name);
+                let expected = format!("a multiple of {alignment}, at least {least}");
+                return Err(invalid(&key, &stage.patch, &expected));
+            }
+        }
+        Ok(Self { config })
+    }
+}
+
+impl<B> Task<B> for WallocTask
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+{
+    type Model = Network<B>;
+
+    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
+        Self::new(recipe)
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::Pictures
+    }
+
+    fn init(&self, device: &<B as BackendTypes>::Device) -> Network<B> {
+        self.config.init(device)
+    }
+
+    fn forward(
+        &self,
+        model: &Network<B>,
+        input: &Signal<B>,
+        _t: &[f32],
+        _stage: &Stage,
+    ) -> Result<Pass<B>, TrainError> {
+        let pixels = input.pictures()?;
+        let count = pixels.dims()[0];
+        let pass = model.forward_training(pixels.sub_scalar(0.5))?;
+        Ok(Pass {
+            terms: vec![Term {
+                name: "mse".to_owned(),
+                kind: TermKind::Distortion,
+                value: pass.mse.mul_scalar(SCALE),
+            }],
+            lambdas: vec![1.0; count],
+            weights: vec![1.0 / count as f32; count],
+            readings: vec![("packet_mse".to_owned(), pass.packet_mse.mul_scalar(SCALE))],
+            output: Signal::Pictures(pass.reconstruction.add_scalar(0.5)),
+        })
+    }
+
+    fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
+        let metrics = [("psnr", readings.mean("mse", psnr))];
+        metrics.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn evaluate(
+        &self,
+        model: &Averaged<Self, B>,
+        item: &Item,
+        t: f32,
+        _stage: &Stage,
+        sample: bool,
+        device: &<B as BackendTypes>::Device,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let alignment = self.config.alignment();
+        let Some(pixels) = crop::<B::InnerBackend>(item, alignment, device) else {
+            return Ok(None);
+        };
+        let [_, _, height, width] = pixels.dims();
+        let latents = model.latents(pixels.clone())?;
+        let rate = 8.0 * latents.to_bytes()?.len() as f64 / (height * width) as f64;
+        let reconstruction = model.pixels(&latents, [height, width], device)?;
+        let error = reconstruction.clone() - pixels.clone();
+        let mse = SCALE * scalar((error.clone() * error).mean());
+        let metrics = [("bpp", rate), ("psnr", psnr(mse)), ("cost", mse)];
+        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
+        let sample = sample.then(|| Sample {
+            name: item.name(),
+            quality: 100.0 * t,
+            original: bytes(pixels),
+            reconstruction: bytes(reconstruction),
+        });
+        Ok(Some(Evaluation { metrics, sample }))
+    }
+
+    fn export(
+        &self,
+        model: &Averaged<Self, B>,
+        name: &str,
+        recipe: &str,
+    ) -> Result<Vec<u8>, TrainError> {
+        let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
+        let file = WeightsFile {
+            family: Walloc::NAME.to_owned(),
+            name: name.to_owned(),
+            config: serde_json::to_value(&self.config).map_err(bad)?,
+            source: recipe.to_owned(),
+            tensors: export(model)?,
+        };
+        Ok(file.to_bytes()?)
+    }
+
+    fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError> {
+        let model = Model::<Walloc>::new(WeightsFile::from_bytes(bytes)?, Digest::of(bytes))?;
+        let network = model.network::<burn::backend::Flex>(&Default::default())?;
+        Ok(Parameters::of(&network))
+    }
+
+    fn macs(&self) -> Macs {
+        let [encode, decode] = self.config.macs();
+        Macs {
+            encode,
+            decode,
+            unit: "pixel",
+        }
+    }
+
+    fn parts(&self) -> Parts {
+        PARTS
+    }
+}

@@ -25,7 +25,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DetokenizeArgs {
-    /// Files of codec tokenize, folders or - for stdin; the last of two may be the output
+    /// Files of codes, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// Format of the pictures, by extension [default: by output name, else png]

@@ -34,7 +34,10 @@ pub fn energies(rows: &[f32], width: usize) -> Vec<f32> {
 /// If there is no row, the width is 0, or the slices are no multiples of it.
 pub fn nearest(points: &[f32], rows: &[f32], width: usize) -> Nearest {
     assert!(
-        width > 0 && !rows.is_empty() && rows.len() % width == 0 && points.len() % width == 0,
+        width > 0
+            && !rows.is_empty()
+            && rows.len().is_multiple_of(width)
+            && points.len().is_multiple_of(width),
         "{} and {} values in rows of {width}",
         points.len(),
         rows.len()

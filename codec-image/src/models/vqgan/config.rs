@@ -307,9 +307,10 @@ fn network(tensors: &Tensors, given: &Given) -> Result<NetworkConfig, Error> {
         }
         ch_mult.push(width / ch);
     }
-    if levels == 0 || z_channels == 0 || in_channels != 3 || out_ch != 3 {
+    let latents = encoded == z_channels || encoded == 2 * z_channels;
+    if levels == 0 || z_channels == 0 || !latents || in_channels != 3 || out_ch != 3 {
         return Err(Error::malformed(format!(
-            "{levels} levels, {z_channels} latent channels, {in_channels} and {out_ch} channels of pictures"
+            "{levels} levels, {encoded} and {z_channels} latent channels, {in_channels} and {out_ch} channels of pictures"
         )));
     }
     let ddconfig = given.ddconfig.as_ref();

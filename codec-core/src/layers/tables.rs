@@ -22,7 +22,7 @@ pub(super) fn stored_tables<B: Backend>(
     };
     let names = ["_quantized_cdf", "_cdf_length", "_offset"];
     let empty = |name: &&str| loader.shape(name).is_none_or(|shape| shape.contains(&0));
-    if names.iter().all(|name| empty(name)) {
+    if names.iter().all(empty) {
         names.iter().for_each(|name| loader.known(name));
         return Ok(None);
     }

@@ -195,7 +195,7 @@ where
     anneal::<B>(start, schedule, |y, temperature| {
         steps.set(steps.get() + 1);
         // Roundings on the way are candidates, too: the last one need not be the best that keeps the error.
-        if steps.get() > schedule.iterations / 2 && steps.get() % CANDIDATES == 0 {
+        if steps.get() > schedule.iterations / 2 && steps.get().is_multiple_of(CANDIDATES) {
             let y = y.clone().inner();
             let [fewer, same] = rounded(&y)?;
             if same <= error && fewer < best.borrow().0 {

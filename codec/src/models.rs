@@ -55,9 +55,16 @@ pub fn import(
     config: Option<&serde_json::Value>,
     name: &str,
 ) -> Result<Imported, Error> {
-    let source = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let file = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let checkpoint = Checkpoint::read(checkpoint)?;
-    let own = checkpoint.config().cloned();
+    // What [`export`] wrote knows where it came from.
+    let exported = checkpoint.entries.get("codec");
+    let entry = |key: &str| exported.and_then(|entries| entries.get(key)?.as_str());
+    let source = entry("source").unwrap_or(&file).to_owned();
+    let own = match entry("config").map(serde_json::from_str) {
+        Some(Ok(config)) => Some(config),
+        _ => checkpoint.config().cloned(),
+    };
     ImageModel::import(
         family,
         checkpoint.tensors,

@@ -9,3 +9,4 @@ pub mod devices;
 pub mod model;
 pub mod picture;
 pub mod program;
+pub mod published;

@@ -131,10 +131,11 @@ impl Sandbox {
         command
             .args(line.split_whitespace())
             .current_dir(self.folder.path());
-        for name in ["CODEC_THREADS", "CODEC_LOG", "CODEC_MODELS_DIR"] {
+        for name in ["CODEC_THREADS", "CODEC_LOG"] {
             command.env_remove(name);
         }
         command
+            .env("CODEC_MODELS_DIR", self.path("models"))
             .env("CODEC_DEVICE", "cpu")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());

@@ -5,6 +5,7 @@
 
 mod damage;
 mod datasets;
+mod models;
 mod names;
 mod rates;
 mod round_trip;

@@ -39,7 +39,7 @@ pub struct EffortArgs {
     #[arg(short, long, value_name = "1..10", default_value_t = EncodeOptions::DEFAULT_EFFORT)]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=10))]
     pub effort: u8,
-    /// Side of the tiles in pixels, or auto: one tile up to 16.7 megapixels
+    /// Side of the tiles in pixels, or auto: as large as the model likes
     #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = parse_tile)]
     pub tile: Tile,
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use codec_core::Error;
 
+use crate::file::MAX_TILE_PIXELS;
+
 use crate::tokens::ImageTokenizer;
 
 /// Quality on the public scale, in hundredths: `0..=10_000` stands for `0.00..=100.00`, higher is better.
@@ -140,6 +142,11 @@ pub trait ImageCoder: Send {
     /// Whether the model knows qualities.
     fn rates(&self) -> Rates {
         Rates::Variable
+    }
+
+    /// Most pixels that are coded as one tile unless the user wants it so: memory grows with the tile.
+    fn comfortable_pixels(&self) -> u64 {
+        MAX_TILE_PIXELS
     }
 
     /// The model's codebooks, if it has any.

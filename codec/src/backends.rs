@@ -104,6 +104,10 @@ mod gpu {
             self.coder.rates()
         }
 
+        fn comfortable_pixels(&self) -> u64 {
+            self.coder.comfortable_pixels()
+        }
+
         fn tokenizer(&self) -> Option<&dyn ImageTokenizer> {
             self.coder.tokenizer().map(|_| self as &dyn ImageTokenizer)
         }

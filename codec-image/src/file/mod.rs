@@ -42,7 +42,8 @@ pub struct ModelId {
 /// How a picture is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tile {
-    /// One tile up to [`MAX_TILE_PIXELS`], squares of [`AUTO_TILE`] pixels beyond.
+    /// One tile as long as the model's memory allows it, at most up to [`MAX_TILE_PIXELS`]; squares of at most [`AUTO_TILE`]
+    /// pixels beyond.
     #[default]
     Auto,
     /// Squares of this side, in [`TILE_SIZES`].
@@ -133,7 +134,7 @@ pub fn encode_picture(
     options: &EncodeOptions,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Encoded, Error> {
-    Prepared::new(model, picture, options)?.encode(coder, options.quality, progress)
+    Prepared::new(coder, model, picture, options)?.encode(coder, options.quality, progress)
 }
 
 /// What does not depend on the quality, so that a search over qualities does it once.
@@ -147,7 +148,12 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(model: &ModelId, picture: &Picture, options: &EncodeOptions) -> Result<Self, Error> {
+    fn new(
+        coder: &dyn ImageCoder,
+        model: &ModelId,
+        picture: &Picture,
+        options: &EncodeOptions,
+    ) -> Result<Self, Error> {
         if !(1..=10).contains(&options.effort) {
             return Err(Error::bad_parameter(format!(
                 "invalid effort {} (expected 1..=10)",
@@ -161,7 +167,11 @@ impl Prepared {
             color: picture.color,
             alpha: picture.alpha.is_some(),
             bit_depth: 8,
-            tile_size: tile_size(options.tile, picture.width, picture.height)?,
+            tile_size: tile_size(
+                options.tile,
+                coder.comfortable_pixels(),
+                [picture.width, picture.height],
+            )?,
         };
         let header = Header {
             model: model.name.clone(),
@@ -321,11 +331,11 @@ pub fn decode_picture(
     Ok((picture, stages))
 }
 
-/// The header's tile size for a choice.
-fn tile_size(tile: Tile, width: u32, height: u32) -> Result<u32, Error> {
+/// The header's tile size for a choice. `comfortable` is the most pixels that the model likes in one tile.
+fn tile_size(tile: Tile, comfortable: u64, [width, height]: [u32; 2]) -> Result<u32, Error> {
     match tile {
-        Tile::Auto if u64::from(width) * u64::from(height) <= MAX_TILE_PIXELS => Ok(0),
-        Tile::Auto => Ok(AUTO_TILE),
+        Tile::Auto if u64::from(width) * u64::from(height) <= comfortable => Ok(0),
+        Tile::Auto => Ok(comfortable.isqrt().min(AUTO_TILE.into()) as u32),
         Tile::Size(side) if TILE_SIZES.contains(&side) => {
             // One tile that holds everything is the plain case.
             Ok(if width <= side && height <= side {

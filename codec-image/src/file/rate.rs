@@ -88,7 +88,7 @@ pub fn encode_to_goal(
             )));
         }
     };
-    let prepared = Prepared::new(model, picture, options)?;
+    let prepared = Prepared::new(coder, model, picture, options)?;
     let mut best: Option<Encoding> = None;
     let mut search = Search::new(target);
     let mut next = Some(first);

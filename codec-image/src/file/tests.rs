@@ -157,12 +157,24 @@ fn metadata_are_kept_as_asked() {
 
 #[test]
 fn large_pictures_are_cut_automatically() {
-    assert_eq!(tile_size(Tile::Auto, 4096, 4096).unwrap(), 0);
-    assert_eq!(tile_size(Tile::Auto, 4097, 4096).unwrap(), AUTO_TILE);
-    assert_eq!(tile_size(Tile::Size(512), 513, 1).unwrap(), 512);
+    assert_eq!(
+        tile_size(Tile::Auto, MAX_TILE_PIXELS, [4096, 4096]).unwrap(),
+        0
+    );
+    assert_eq!(
+        tile_size(Tile::Auto, MAX_TILE_PIXELS, [4097, 4096]).unwrap(),
+        AUTO_TILE
+    );
+    assert_eq!(tile_size(Tile::Auto, 1 << 20, [1024, 1025]).unwrap(), 1024);
+    assert_eq!(
+        tile_size(Tile::Size(512), MAX_TILE_PIXELS, [513, 1]).unwrap(),
+        512
+    );
     for side in [0, 63, 4097, u32::MAX] {
         assert_eq!(
-            tile_size(Tile::Size(side), 9, 9).unwrap_err().kind(),
+            tile_size(Tile::Size(side), MAX_TILE_PIXELS, [9, 9])
+                .unwrap_err()
+                .kind(),
             ErrorKind::Parameter
         );
     }

@@ -25,6 +25,9 @@ use crate::models::family::Model;
 use crate::models::grid::Grid;
 use crate::models::host;
 
+/// Pixels that take about 4 GB at the published widths.
+const COMFORTABLE_PIXELS: u64 = 1 << 22;
+
 /// A model on a device.
 pub struct Coder<B: CodecBackend> {
     pub(super) model: Model<Hyperprior>,
@@ -80,6 +83,10 @@ where
     B: CodecBackend,
     Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
 {
+    fn comfortable_pixels(&self) -> u64 {
+        COMFORTABLE_PIXELS
+    }
+
     fn rates(&self) -> Rates {
         Rates::Fixed
     }

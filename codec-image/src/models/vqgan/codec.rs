@@ -20,6 +20,9 @@ use crate::tokens::{ImageTokenizer, Media, Tokens, picture_size};
 /// Longest side of a tile in pixels.
 const SIDE_MAX: usize = 1 << 24;
 
+/// Pixels that take about 4 GB at the published widths.
+const COMFORTABLE_PIXELS: u64 = 1 << 20;
+
 /// A model on a device.
 pub struct Coder<B: CodecBackend> {
     network: Network<B>,
@@ -124,6 +127,10 @@ impl<B: CodecBackend> Coder<B> {
 }
 
 impl<B: CodecBackend> ImageCoder for Coder<B> {
+    fn comfortable_pixels(&self) -> u64 {
+        COMFORTABLE_PIXELS
+    }
+
     fn rates(&self) -> Rates {
         if self.sizes.len() > 1 {
             Rates::Variable

@@ -20,6 +20,9 @@ use crate::file::MAX_TILE_PIXELS;
 use crate::models::family::Model;
 use crate::planes::{Border, interleave, planes};
 
+/// Larger pictures are cut unless the user wants otherwise: the decoder holds all of a tile at its full width.
+const COMFORTABLE_PIXELS: u64 = 1 << 22;
+
 /// A model on a device. It codes pictures of three channels, and gray ones with models of one channel.
 pub struct Coder<B: CodecBackend> {
     network: Network<B>,
@@ -119,6 +122,10 @@ fn check_size(width: usize, height: usize) -> Result<(), Error> {
 }
 
 impl<B: CodecBackend> ImageCoder for Coder<B> {
+    fn comfortable_pixels(&self) -> u64 {
+        COMFORTABLE_PIXELS
+    }
+
     fn rates(&self) -> Rates {
         Rates::Fixed
     }

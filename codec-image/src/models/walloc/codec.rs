@@ -20,8 +20,8 @@ use crate::file::MAX_TILE_PIXELS;
 use crate::models::family::Model;
 use crate::planes::{Border, interleave, planes};
 
-/// Larger pictures are cut unless the user wants otherwise: the decoder holds all of a tile at its full width.
-const COMFORTABLE_PIXELS: u64 = 1 << 22;
+/// Larger pictures are cut unless the user wants otherwise: the decoder attends to all of a tile, which costs its square.
+const COMFORTABLE_PIXELS: u64 = 1 << 20;
 
 /// A model on a device. It codes pictures of three channels, and gray ones with models of one channel.
 pub struct Coder<B: CodecBackend> {

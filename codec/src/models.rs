@@ -44,7 +44,7 @@ impl WeightsInfo {
 
 /// Reads an author's checkpoint (PyTorch or safetensors) into the form of our weights files. The family is recognized by the
 /// names of the tensors unless it is given; `config` is the JSON that came with the checkpoint, for what shapes do not tell.
-/// Nothing in the file is executed.
+/// Weight normalization is folded. Nothing in the file is executed.
 ///
 /// # Errors
 /// Those of [`Checkpoint::read`] and [`ImageModel::import`]. A checkpoint with tensors missing is no error here:
@@ -65,13 +65,8 @@ pub fn import(
         Some(Ok(config)) => Some(config),
         _ => checkpoint.config().cloned(),
     };
-    ImageModel::import(
-        family,
-        checkpoint.tensors,
-        config.or(own.as_ref()),
-        name,
-        &source,
-    )
+    let tensors = checkpoint.tensors.fold_weight_norm()?;
+    ImageModel::import(family, tensors, config.or(own.as_ref()), name, &source)
 }
 
 /// Reads a configuration that came with a checkpoint: JSON, or YAML if the file's name says so.

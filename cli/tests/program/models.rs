@@ -1,5 +1,8 @@
 //! Published checkpoints on the command line: import, use, show, verify, export.
 
+use std::collections::BTreeMap;
+
+use codec_core::weights::{HostTensor, Tensors};
 use codec_tests::picture::photo;
 use codec_tests::program::Sandbox;
 use codec_tests::published;
@@ -53,6 +56,40 @@ fn from_a_checkpoint_to_a_file_and_back() {
         .ends_in(0);
     sandbox.run("decode a.ncx -o c.png").ends_in(0);
     assert_eq!(sandbox.get("b.png"), sandbox.get("c.png"));
+}
+
+#[test]
+fn weight_normalization_is_folded() {
+    let sandbox = with_checkpoint();
+    let (mut tensors, _) = Tensors::from_safetensors(&sandbox.get("author.safetensors")).unwrap();
+    let weight = tensors.remove("g_a.2.weight").unwrap();
+    let (shape, values) = (weight.shape(), weight.as_floats().unwrap());
+    let rows = values.chunks(values.len() / shape[0]);
+    let norms = rows.map(|row| row.iter().map(|v| v * v).sum::<f32>().sqrt());
+    let norms = HostTensor::floats(&[shape[0], 1, 1, 1], norms.collect()).unwrap();
+    let doubled = values.iter().map(|v| 2.0 * v).collect();
+    tensors.insert("g_a.2.weight_g", norms);
+    tensors.insert(
+        "g_a.2.weight_v",
+        HostTensor::floats(shape, doubled).unwrap(),
+    );
+    sandbox.put(
+        "normed.safetensors",
+        &tensors.to_safetensors(&BTreeMap::new()).unwrap(),
+    );
+    sandbox
+        .run("models import normed.safetensors --name normed")
+        .ends_in(0);
+    sandbox
+        .run("models export normed -o folded.safetensors")
+        .ends_in(0);
+    let (folded, _) = Tensors::from_safetensors(&sandbox.get("folded.safetensors")).unwrap();
+    let folded = folded
+        .get("g_a.2.weight")
+        .and_then(HostTensor::as_floats)
+        .unwrap();
+    let pairs = folded.iter().zip(values);
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
 #[test]

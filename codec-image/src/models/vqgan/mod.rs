@@ -27,7 +27,7 @@ pub use config::{Kind, NetworkConfig, VqganConfig};
 pub use network::Network;
 pub use quantizers::{SimVq, VqganLc};
 
-use super::family::{Family, Model};
+use super::family::{Family, ImageFamily, Model};
 use crate::coder::ImageCoder;
 
 /// The family `vqgan`.
@@ -60,13 +60,6 @@ impl Family for Vqgan {
         Ok(Network::load(config, loader))
     }
 
-    fn coder<B: CodecBackend>(
-        model: &Model<Self>,
-        device: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error> {
-        Ok(Box::new(Coder::<B>::new(model, device)?))
-    }
-
     fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
         let network = model.network::<Flex>(&FlexDevice)?;
         rows(network.codebook(0)?)
@@ -78,6 +71,15 @@ impl Family for Vqgan {
         device: &B::Device,
     ) -> Result<Tensors, Error> {
         trace::trace::<B>(model, inputs, device)
+    }
+}
+
+impl ImageFamily for Vqgan {
+    fn coder<B: CodecBackend>(
+        model: &Model<Self>,
+        device: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Ok(Box::new(Coder::<B>::new(model, device)?))
     }
 }
 

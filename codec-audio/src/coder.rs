@@ -131,10 +131,7 @@ impl<T: AudioTokenizer> AudioCoder for TokenCoder<T> {
         let mut bytes = Vec::new();
         let sizes = &self.0.format().codebooks;
         for (codes, &size) in codes.values.chunks(codes.frames().max(1)).zip(sizes) {
-            let stream = encode_indexes(codes, size as usize)
-                .map_err(|e| Error::bad_parameter(format!("codes: {e}")))?;
-            bytes.extend((stream.len() as u32).to_le_bytes());
-            bytes.extend(stream);
+            append_codes(&mut bytes, codes, size)?;
         }
         Ok(bytes)
     }
@@ -145,26 +142,66 @@ impl<T: AudioTokenizer> AudioCoder for TokenCoder<T> {
         frames: usize,
         step: usize,
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let truncated = || Error::malformed("chunk payload: it ends early");
         let codebooks = self.codebooks(step)?;
         let mut values = Vec::new();
         let mut rest = bytes;
         for &size in self.0.format().codebooks.iter().take(codebooks) {
-            let (length, after) = rest.split_first_chunk().ok_or_else(truncated)?;
-            let length = u32::from_le_bytes(*length) as usize;
-            let (stream, after) = after.split_at_checked(length).ok_or_else(truncated)?;
-            let codes = decode_indexes(stream, size as usize, frames, frames)
-                .map_err(|e| Error::malformed(format!("chunk payload: {e}")))?;
-            values.extend(codes);
-            rest = after;
+            values.extend(take_codes(&mut rest, size, frames)?);
         }
-        if !rest.is_empty() {
-            return Err(Error::malformed("chunk payload: bytes after its end"));
-        }
+        finished(rest)?;
         self.0.detokenize(&Codes { values, codebooks })
     }
 
     fn tokenizer(&self) -> Option<&dyn AudioTokenizer> {
         Some(&self.0)
     }
+}
+
+/// Appends codes below `size` by [`encode_indexes`], with their length as `u32`, little-endian.
+///
+/// # Errors
+/// [`Error::BadParameter`] for codes that are not below.
+pub(crate) fn append_codes(bytes: &mut Vec<u8>, codes: &[u32], size: u32) -> Result<(), Error> {
+    let stream = encode_indexes(codes, size as usize)
+        .map_err(|e| Error::bad_parameter(format!("codes: {e}")))?;
+    bytes.extend((stream.len() as u32).to_le_bytes());
+    bytes.extend(stream);
+    Ok(())
+}
+
+/// Takes `count` codes off the front of a payload, the inverse of [`append_codes`].
+///
+/// # Errors
+/// [`Error::Malformed`] for a payload that is none.
+pub(crate) fn take_codes(rest: &mut &[u8], size: u32, count: usize) -> Result<Vec<u32>, Error> {
+    let length = u32::from_le_bytes(take_word(rest)?) as usize;
+    let (stream, after) = rest.split_at_checked(length).ok_or_else(truncated)?;
+    *rest = after;
+    decode_indexes(stream, size as usize, count, count)
+        .map_err(|e| Error::malformed(format!("chunk payload: {e}")))
+}
+
+/// Takes four bytes off the front of a payload.
+///
+/// # Errors
+/// [`Error::Malformed`] if it has fewer.
+pub(crate) fn take_word(rest: &mut &[u8]) -> Result<[u8; 4], Error> {
+    let (word, after) = rest.split_first_chunk().ok_or_else(truncated)?;
+    *rest = after;
+    Ok(*word)
+}
+
+/// Makes sure that nothing of a payload is left.
+///
+/// # Errors
+/// [`Error::Malformed`] if something is.
+pub(crate) fn finished(rest: &[u8]) -> Result<(), Error> {
+    match rest {
+        [] => Ok(()),
+        _ => Err(Error::malformed("chunk payload: bytes after its end")),
+    }
+}
+
+fn truncated() -> Error {
+    Error::malformed("chunk payload: it ends early")
 }

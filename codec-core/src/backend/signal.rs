@@ -33,7 +33,7 @@ pub trait SignalOps: Backend {
     ///
     /// # Panics
     /// If the shapes disagree or the signal with its zeros is shorter than the taps reach.
-    fn conv1d(
+    fn signal_conv(
         x: Tensor<Self, 3>,
         weight: Tensor<Self, 3>,
         bias: Tensor<Self, 1>,
@@ -107,7 +107,7 @@ pub trait SignalOps: Backend {
 }
 
 impl SignalOps for Flex {
-    fn conv1d(
+    fn signal_conv(
         x: Tensor<Self, 3>,
         weight: Tensor<Self, 3>,
         bias: Tensor<Self, 1>,
@@ -253,7 +253,7 @@ mod tests {
                 };
                 let x = random([x[0], x[2], x[1]]).swap_dims(1, 2);
                 let (w, b) = (random(w), random([w[0]]));
-                let got = Flex::conv1d(x.clone(), w.clone(), b.clone(), walk, activation);
+                let got = Flex::signal_conv(x.clone(), w.clone(), b.clone(), walk, activation);
                 close(got, plain::conv1d(x, w, b, walk, activation));
             }
         }

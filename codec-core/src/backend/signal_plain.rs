@@ -10,7 +10,7 @@ use super::plain::activate;
 use super::signal::LstmParams;
 use super::{Activation, Border, Walk};
 
-/// See [`super::SignalOps::conv1d`].
+/// See [`super::SignalOps::signal_conv`].
 pub(crate) fn conv1d<B: Backend>(
     x: Tensor<B, 3>,
     weight: Tensor<B, 3>,

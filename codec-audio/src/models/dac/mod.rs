@@ -16,6 +16,7 @@ pub use network::{DacNetwork, Ends};
 
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
+use codec_core::container::Profile;
 use codec_core::weights::{Loader, Tensors};
 use serde_json::Value;
 
@@ -29,6 +30,7 @@ pub struct Dac;
 
 impl Family for Dac {
     const NAME: &'static str = "dac";
+    const PROFILE: Profile = Profile::Portable;
     type Config = DacConfig;
     type Network<B: CodecBackend> = DacNetwork<B>;
 

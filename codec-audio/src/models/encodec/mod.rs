@@ -18,6 +18,7 @@ pub use network::EncodecNetwork;
 
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
+use codec_core::container::Profile;
 use codec_core::weights::{Loader, Tensors};
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ pub struct Encodec;
 
 impl Family for Encodec {
     const NAME: &'static str = "encodec";
+    const PROFILE: Profile = Profile::Portable;
     type Config = EncodecConfig;
     type Network<B: CodecBackend> = EncodecNetwork<B>;
 

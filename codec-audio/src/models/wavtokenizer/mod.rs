@@ -17,6 +17,7 @@ use burn::tensor::{Int, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
+use codec_core::container::Profile;
 use codec_core::layers::quantizer::{Codebook, Quantizer, QuantizerConfig};
 use codec_core::weights::{HostTensor, Loader, Tensors};
 use serde_json::Value;
@@ -81,6 +82,7 @@ impl<B: CodecBackend> TokenNetwork<B> for WavtokenizerNetwork<B> {
 
 impl Family for Wavtokenizer {
     const NAME: &'static str = "wavtokenizer";
+    const PROFILE: Profile = Profile::Portable;
     type Config = WavtokenizerConfig;
     type Network<B: CodecBackend> = WavtokenizerNetwork<B>;
 

@@ -5,6 +5,7 @@ pub mod container;
 pub mod digest;
 pub mod error;
 pub mod family;
+pub mod index_context;
 pub mod layers;
 pub mod limits;
 pub mod noise;

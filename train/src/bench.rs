@@ -104,7 +104,7 @@ where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    with_task!(recipe, task => measure::<B, _>(&task, recipe, options, device))
+    with_task!(B, recipe, task => measure::<B, _>(&task, recipe, options, device))
 }
 
 /// Where the batches come from.

@@ -50,7 +50,7 @@ where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    with_task!(recipe, task => of::<B, _>(&task, recipe, device))
+    with_task!(B, recipe, task => of::<B, _>(&task, recipe, device))
 }
 
 fn of<B, T>(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::BASE;
+use super::model::{digit_shapes, shapes};
 use crate::Error;
 
 /// Most codes of a codebook.
@@ -115,6 +116,17 @@ impl ContextConfig {
         }
         found.extend((0..codebook).map(others(0)));
         found
+    }
+
+    /// Multiply-accumulates for all codebooks of a position.
+    pub fn macs(&self) -> usize {
+        let product = |[input, output]: [usize; 2]| input * output;
+        let stage = |q| {
+            let digits = (0..self.digits(q)).flat_map(|digit| digit_shapes(self, digit));
+            let layers = shapes(self, q).into_iter().chain(digits);
+            layers.map(product).sum::<usize>()
+        };
+        (0..self.codes.len()).map(stage).sum()
     }
 
     /// Digits of a rank in a codebook.

@@ -66,7 +66,6 @@ fn trained(
         .collect();
     let mut network = ContextNetwork::<Learning>::init(config, &device);
     let mut optimizer = AdamConfig::new().init();
-    let mut counts: Vec<Vec<u64>> = config.codes.iter().map(|&codes| vec![0; codes]).collect();
     for step in 0..steps {
         let values = indexes(size, &config.codes, step as u64);
         let mut loss = None;
@@ -76,18 +75,15 @@ fn trained(
             let bits = network
                 .bits(config, q, &sampled, Precision::Float)
                 .unwrap()
-                .mean();
+                .mean()
+                + network.static_bits(q, &sampled).unwrap().mean();
             loss = Some(loss.map_or(bits.clone(), |sum| sum + bits));
-            let plane = size.height * size.width;
-            values[q * plane..(q + 1) * plane]
-                .iter()
-                .for_each(|&c| counts[q][c as usize] += 1);
         }
         let gradients = GradientsParams::from_grads(loss.unwrap().backward(), &network);
         network = optimizer.step(0.02, network, gradients);
     }
     let network = network.valid();
-    let model = network.export(config, &ranks, &counts).unwrap();
+    let model = network.export(config, &ranks).unwrap();
     (network, model)
 }
 

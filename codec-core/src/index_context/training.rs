@@ -28,6 +28,8 @@ struct DigitNetwork<B: Backend> {
 /// One codebook in training.
 #[derive(Module, Debug)]
 struct StageNetwork<B: Backend> {
+    /// Logits of the codes without any context, `[codes]`, in bits.
+    marginal: Param<Tensor<B, 1>>,
     embedding: Param<Tensor<B, 2>>,
     first: QuantConv<B>,
     second: QuantConv<B>,
@@ -45,7 +47,9 @@ pub struct ContextNetwork<B: Backend> {
 pub struct Sampled {
     /// For each neighbour the code at every place; the number of codes where there is none.
     neighbours: Vec<Vec<i64>>,
-    /// Rank of the code at every place.
+    /// Code at every place.
+    codes: Vec<i64>,
+    /// Its rank.
     ranks: Vec<usize>,
 }
 
@@ -64,8 +68,10 @@ impl Sampled {
         self.neighbours.resize(neighbours.len(), Vec::new());
         let plane = grid.height * grid.width;
         for place in 0..plane {
-            let code = indexes.get(codebook * plane + place);
-            let Some(rank) = code.and_then(|&code| ranks.get(code as usize)) else {
+            let Some(&code) = indexes.get(codebook * plane + place) else {
+                continue;
+            };
+            let Some(rank) = ranks.get(code as usize) else {
                 continue;
             };
             if !take() {
@@ -78,6 +84,7 @@ impl Sampled {
                 let code = at.and_then(|at| indexes.get(at));
                 codes.push(code.map_or(none as i64, |&code| code.into()));
             }
+            self.codes.push(code.into());
             self.ranks.push(*rank as usize);
         }
     }
@@ -119,6 +126,7 @@ impl<B: CodecBackend> ContextNetwork<B> {
                 }
             });
             StageNetwork {
+                marginal: Param::from_tensor(Tensor::zeros([codes], device)),
                 embedding: table(codes + 1, config.embedding, 1.0),
                 first: first.init(device),
                 second: second.init(device),
@@ -128,6 +136,19 @@ impl<B: CodecBackend> ContextNetwork<B> {
         Self {
             stages: stages.collect(),
         }
+    }
+
+    /// Bits of every place of a codebook by the statistics of all codes alone, `[places]`.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a codebook that there is not.
+    pub fn static_bits(&self, codebook: usize, sampled: &Sampled) -> Result<Tensor<B, 1>, Error> {
+        let none = || Error::bad_parameter(format!("codebook {codebook} of a context model"));
+        let logits = self.stages.get(codebook).ok_or_else(none)?.marginal.val();
+        let codes = TensorData::new(sampled.codes.clone(), [sampled.len()]);
+        let codes = Tensor::<B, 1, Int>::from_data(codes, &logits.device());
+        let log = log_softmax(logits.mul_scalar(std::f64::consts::LN_2), 0);
+        Ok(log.select(0, codes).div_scalar(-std::f64::consts::LN_2))
     }
 
     /// Bits of every place of a codebook, `[places]`.
@@ -210,7 +231,7 @@ impl<B: CodecBackend> ContextNetwork<B> {
         Ok(bits.div_scalar(std::f64::consts::LN_2))
     }
 
-    /// The integers that code. `ranks` and `counts` are those of each codebook.
+    /// The integers that code. `ranks` are those of each codebook.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for parameters that integers cannot hold, device errors.
@@ -218,10 +239,9 @@ impl<B: CodecBackend> ContextNetwork<B> {
         &self,
         config: &ContextConfig,
         ranks: &[Vec<u32>],
-        counts: &[Vec<u64>],
     ) -> Result<IndexContext, Error> {
         let mut stages = Vec::with_capacity(self.stages.len());
-        for ((stage, ranks), counts) in self.stages.iter().zip(ranks).zip(counts) {
+        for (stage, ranks) in self.stages.iter().zip(ranks) {
             let digits: Result<_, Error> = stage
                 .digits
                 .iter()
@@ -241,7 +261,7 @@ impl<B: CodecBackend> ContextNetwork<B> {
             stages.push(Stage {
                 ranks: ranks.clone(),
                 embedding: rounded(stage.embedding.val(), EMBEDDING_MAX)?,
-                counts: shares(counts),
+                counts: shares(stage.marginal.val())?,
                 first: stage.first.export()?,
                 second: stage.second.export()?,
                 digits: digits?,
@@ -272,12 +292,24 @@ fn rounded<B: CodecBackend>(table: Tensor<B, 2>, max: i32) -> Result<Vec<i32>, E
     Ok(values.iter().map(|v| (v * unit).round() as i32).collect())
 }
 
-/// Counts as weights of a sum that the coder takes, none of them 0.
-fn shares(counts: &[u64]) -> Vec<u32> {
-    let total: u128 = counts.iter().map(|&n| u128::from(n)).sum();
-    let room = u128::from(WEIGHTS_MAX).saturating_sub(counts.len() as u128);
-    let share = |&n: &u64| 1 + (u128::from(n) * room).checked_div(total).unwrap_or(0) as u32;
-    counts.iter().map(share).collect()
+/// Probabilities as weights of a sum that the coder takes, none of them 0.
+fn shares<B: Backend>(logits: Tensor<B, 1>) -> Result<Vec<u32>, Error> {
+    let logits = HostTensor::from_device(logits)?;
+    let logits = logits.as_floats().unwrap_or_default();
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits
+        .iter()
+        .map(|&logit| f64::from(logit - largest).exp2())
+        .collect();
+    let sum: f64 = powers.iter().sum();
+    if !sum.is_finite() {
+        return Err(Error::bad_parameter("statistics that are not finite"));
+    }
+    let room = f64::from(WEIGHTS_MAX) - logits.len() as f64;
+    Ok(powers
+        .iter()
+        .map(|power| 1 + (power / sum * room) as u32)
+        .collect())
 }
 
 /// Rows `[n, c]` as a picture of one row, `[1, c, 1, n]`.

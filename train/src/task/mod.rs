@@ -1,5 +1,6 @@
 //! What a model family tells the training loop.
 
+pub mod index_context;
 mod pictures;
 pub mod vqgan;
 pub mod walloc;

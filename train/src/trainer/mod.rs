@@ -89,7 +89,7 @@ where
     B::InnerBackend: CodecBackend,
     E: Exchange<B>,
 {
-    with_task!(recipe, task => {
+    with_task!(B, recipe, task => {
         Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
             .run(stop, exchange)
     })

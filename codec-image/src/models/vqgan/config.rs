@@ -1,6 +1,7 @@
 //! Hyperparameters of VQGAN, from the shapes of its tensors and what came with the checkpoint.
 
 use codec_core::Error;
+use codec_core::index_context::ContextConfig;
 use codec_core::layers::quantizer::{LossWeights, Projection, QuantizerConfig};
 use codec_core::weights::Tensors;
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,9 @@ pub struct VqganConfig {
     /// Sizes of smaller codebooks in the file, falling.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<usize>,
+    /// Context model for the codes, if the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
 }
 
 impl VqganConfig {
@@ -203,6 +207,15 @@ impl VqganConfig {
             )));
         }
         given.check(&config)?;
+        config.context = given.context;
+        if let Some(context) = &config.context {
+            context.check()?;
+            agree(
+                "codes of the context model",
+                Some(context.codes.as_slice()),
+                &[config.n_embed],
+            )?;
+        }
         Ok(config)
     }
 
@@ -232,6 +245,7 @@ impl VqganConfig {
                 attn_resolutions: Vec::new(),
             },
             clusters: Vec::new(),
+            context: None,
         };
         if quantizer == Kind::Projected {
             let (projection, width) = projection(tensors, stored)?;
@@ -446,6 +460,7 @@ struct Given {
     use_cblinear: Option<usize>,
     tuning_codebook: Option<i64>,
     ddconfig: Option<GivenNetwork>,
+    context: Option<ContextConfig>,
 }
 
 /// What its `ddconfig` may say.

@@ -29,6 +29,7 @@ fn config(quantizer: Kind) -> VqganConfig {
             attn_resolutions: vec![32],
         },
         clusters: Vec::new(),
+        context: None,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod clustering;
 pub mod container;
 pub mod digest;
 pub mod error;
+pub mod family;
 pub mod layers;
 pub mod limits;
 pub mod noise;

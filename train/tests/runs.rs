@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 
+use codec_core::weights::WeightsFile;
+use codec_image::models::ImageModel;
 use codec_train::internals::{Disk, Storage, averages, checkpoints, train_stored, verify};
 use codec_train::{
     Alone, Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, WEIGHTS,
@@ -410,11 +412,10 @@ fn a_run_is_not_overwritten_and_can_go_on_elsewhere() {
     assert!(place.weights("a") == place.weights("b"));
 }
 
-/// A family without a rate term trains, stops and goes on in the same way.
+/// Families without a rate term train, stop and go on in the same way, and what they export is a model.
 #[test]
-fn walloc_trains_and_resumes() {
-    let mut place = Place::new();
-    let text = r#"
+fn other_families_train_and_resume() {
+    let walloc = r#"
         name = "walloc/test"
         family = "walloc"
         seed = 5
@@ -422,6 +423,42 @@ fn walloc_trains_and_resumes() {
         J = 2
         Nd = 32
         latent_dim = 4
+    "#;
+    let vqgan = |quantizer: &str| {
+        format!(
+            r#"
+            name = "vqgan/test"
+            family = "vqgan"
+            seed = 5
+            [model]
+            quantizer = "{quantizer}"
+            n_embed = 24
+            embed_dim = 6
+            [model.ddconfig]
+            double_z = false
+            z_channels = 5
+            resolution = 32
+            in_channels = 3
+            out_ch = 3
+            ch = 32
+            ch_mult = [1, 2]
+            num_res_blocks = 1
+            attn_resolutions = [16]
+        "#
+        )
+    };
+    for (family, model) in [
+        ("walloc", walloc.to_owned()),
+        ("vqgan", vqgan("sim")),
+        ("vqgan", vqgan("straight")),
+    ] {
+        trains_and_resumes(family, &model);
+    }
+}
+
+fn trains_and_resumes(family: &str, model: &str) {
+    let mut place = Place::new();
+    let rest = r#"
         [data]
         train = "DATA"
         validation = "DATA"
@@ -438,7 +475,8 @@ fn walloc_trains_and_resumes() {
         batch = 2
     "#;
     let data = place.out("data");
-    place.recipe = Recipe::parse(&text.replace("DATA", data.to_str().unwrap())).unwrap();
+    let text = format!("{model}{}", rest.replace("DATA", data.to_str().unwrap()));
+    place.recipe = Recipe::parse(&text).unwrap();
     let (_, events) = place.run("whole").unwrap();
     assert!(!events.is_empty());
     let mut options = place.options("parts");
@@ -446,6 +484,7 @@ fn walloc_trains_and_resumes() {
     run(&place.recipe, &options, &Disk).unwrap();
     place.run("parts").unwrap();
     assert_eq!(place.weights("whole"), place.weights("parts"));
-    let weights = codec_core::weights::WeightsFile::from_bytes(&place.weights("whole")).unwrap();
-    assert_eq!(weights.family, "walloc");
+    let weights = WeightsFile::from_bytes(&place.weights("whole")).unwrap();
+    assert_eq!(weights.family, family);
+    ImageModel::from_bytes(&place.weights("whole")).unwrap();
 }

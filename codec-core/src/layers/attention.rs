@@ -74,9 +74,12 @@ impl<B: CodecBackend> SelfAttention<B> {
             if !keys.linear {
                 return ConvConfig::new([channels, channels], 1).load(&loader);
             }
-            let weight = loader.tensor("weight", [channels, channels]);
-            let bias = loader.tensor("bias", [channels]);
-            Conv::same(weight.reshape([channels, channels, 1, 1]), bias)
+            Conv {
+                weight: loader.reshaped("weight", [channels; 2], [channels, channels, 1, 1]),
+                bias: loader.param("bias", [channels]),
+                stride: 1,
+                before: 0,
+            }
         });
         Self {
             norm: GroupNorm::load(channels, GROUPS, EPSILON, &loader.at(keys.norm)),

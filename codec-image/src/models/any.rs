@@ -7,7 +7,7 @@ use codec_core::container::Profile;
 use codec_core::weights::{HostTensor, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
-use super::family::{Family, Imported, Model};
+use super::family::{Family, ImageFamily, Imported, Model};
 use super::{hyperprior, mlicpp, vqgan, walloc, wpmr};
 use crate::coder::ImageCoder;
 

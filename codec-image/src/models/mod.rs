@@ -19,7 +19,7 @@ use burn::tensor::backend::Backend;
 use codec_core::Error;
 
 pub use any::{IMPORTED_FAMILIES, ImageModel};
-pub use family::{Family, Imported, Model};
+pub use family::{Family, ImageFamily, Imported, Model};
 
 /// A tensor's values on the host.
 pub(crate) fn host<B: Backend>(tensor: Tensor<B, 4>) -> Result<Vec<f32>, Error> {

@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use codec_core::Digest;
 use codec_core::weights::{HostTensor, Loader, Tensors};
 
-use super::family::{Family, Model};
+use super::family::{ImageFamily, Model};
 use crate::coder::{Quality, RgbTile, TileOptions};
 
 /// Numbers in -1..1 that are the same on every run (SplitMix64).
@@ -21,7 +21,7 @@ impl Random {
 }
 
 /// A model with random weights; `value` may set those of a tensor whose name it knows.
-pub(crate) fn random_model<F: Family>(
+pub(crate) fn random_model<F: ImageFamily>(
     config: F::Config,
     value: impl Fn(&str, &mut Random) -> Option<f32>,
 ) -> Model<F> {
@@ -60,7 +60,11 @@ pub(crate) fn picture(width: usize, height: usize) -> Vec<u8> {
 }
 
 /// Every size comes back with its size, twice the same way; damage and other weights are noticed.
-pub(crate) fn round_trips<F: Family>(model: &Model<F>, other: &Model<F>, sizes: &[(usize, usize)]) {
+pub(crate) fn round_trips<F: ImageFamily>(
+    model: &Model<F>,
+    other: &Model<F>,
+    sizes: &[(usize, usize)],
+) {
     let device = Default::default();
     let coder = F::coder::<Flex>(model, &device).expect("a coder");
     let other = F::coder::<Flex>(other, &device).expect("a coder");

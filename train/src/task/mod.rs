@@ -1,6 +1,7 @@
 //! What a model family tells the training loop.
 
 mod pictures;
+pub mod vqgan;
 pub mod walloc;
 pub mod wpmr;
 

@@ -12,7 +12,7 @@ use super::config::HyperpriorConfig;
 use super::model::Network;
 use super::trace::trace;
 use crate::coder::ImageCoder;
-use crate::models::family::{Family, Model};
+use crate::models::family::{Family, ImageFamily, Model};
 
 /// The hyperprior family.
 #[derive(Debug, Clone, Copy)]
@@ -51,19 +51,21 @@ impl Family for Hyperprior {
         Network::load(config, loader)
     }
 
-    fn coder<B>(model: &Model<Self>, device: &B::Device) -> Result<Box<dyn ImageCoder>, Error>
-    where
-        B: CodecBackend,
-        Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
-    {
-        Ok(Box::new(Coder::<B>::new(model, device)?))
-    }
-
     fn trace<B: CodecBackend>(
         model: &Model<Self>,
         inputs: &Tensors,
         device: &B::Device,
     ) -> Result<Tensors, Error> {
         trace(&model.network::<B>(device)?, inputs, device)
+    }
+}
+
+impl ImageFamily for Hyperprior {
+    fn coder<B>(model: &Model<Self>, device: &B::Device) -> Result<Box<dyn ImageCoder>, Error>
+    where
+        B: CodecBackend,
+        Autodiff<B>: CodecBackend + BackendTypes<Device = <B as BackendTypes>::Device>,
+    {
+        Ok(Box::new(Coder::<B>::new(model, device)?))
     }
 }

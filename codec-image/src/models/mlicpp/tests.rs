@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::models::family::{Family, Model};
+use crate::models::family::{Family, ImageFamily, Model};
 use crate::models::testing::{Random, random_model, round_trips};
 
 fn config(variant: Variant) -> MlicppConfig {

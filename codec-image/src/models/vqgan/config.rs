@@ -127,6 +127,47 @@ impl VqganConfig {
         }
     }
 
+    /// Multiply-accumulates of convolutions for a pixel: of encoding and decoding, without attention and search.
+    pub fn macs(&self) -> [f64; 2] {
+        let d = &self.ddconfig;
+        let last = d.ch_mult.len().saturating_sub(1);
+        let conv = |input: usize, output: usize, taps: usize| (input * output * taps) as f64;
+        let block = |input: usize, output: usize| {
+            let shortcut = if input == output {
+                0.0
+            } else {
+                conv(input, output, 1)
+            };
+            conv(input, output, 9) + conv(output, output, 9) + shortcut
+        };
+        let blocks = |before: usize, width: usize, count: usize| {
+            let others = count.saturating_sub(1) as f64;
+            block(before, width) + others * block(width, width)
+        };
+        let pixels = |level: usize| 0.25f64.powi(level as i32);
+        let (deepest, middle) = (d.width(last), 2.0 * block(d.width(last), d.width(last)));
+        let mut encode = conv(d.in_channels, d.ch, 9);
+        let mut decode = conv(d.width(0), d.out_ch, 9);
+        for level in 0..d.ch_mult.len() {
+            let width = d.width(level);
+            let before = level.checked_sub(1).map_or(d.ch, |above| d.width(above));
+            encode += pixels(level) * blocks(before, width, d.num_res_blocks);
+            let deeper = d.width((level + 1).min(last));
+            decode += pixels(level) * blocks(deeper, width, d.num_res_blocks + 1);
+            if level < last {
+                encode += pixels(level + 1) * conv(width, width, 9);
+            }
+            if level > 0 {
+                decode += pixels(level - 1) * conv(width, width, 9);
+            }
+        }
+        let ends = |first: usize, second: usize| conv(first, second, 9) + middle;
+        encode += pixels(last) * (ends(deepest, d.encoded()) + conv(d.encoded(), self.latent(), 1));
+        decode +=
+            pixels(last) * (ends(d.z_channels, deepest) + conv(self.embed_dim, d.z_channels, 1));
+        [encode, decode]
+    }
+
     /// Channels that the quantizer gets.
     pub fn latent(&self) -> usize {
         match self.quantizer {

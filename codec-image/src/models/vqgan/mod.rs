@@ -12,6 +12,7 @@ mod config;
 mod network;
 pub mod quantizers;
 mod trace;
+mod training;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexDevice;
@@ -24,15 +25,43 @@ use serde_json::Value;
 
 pub use codec::Coder;
 pub use config::{Kind, NetworkConfig, VqganConfig};
-pub use network::Network;
+pub use network::{Autoencoder, Network, TrainingPass};
 pub use quantizers::{SimVq, VqganLc};
+pub use training::Fresh;
 
-use super::family::{Family, Model};
+use super::family::{Family, ImageFamily, Model};
 use crate::coder::ImageCoder;
 
 /// The family `vqgan`.
 #[derive(Debug, Clone, Copy)]
 pub struct Vqgan;
+
+impl Default for VqganConfig {
+    /// A small network with a factor of 8 and the linearly mapped codebook of SimVQ, which needs no care to stay in use.
+    fn default() -> Self {
+        Self {
+            quantizer: Kind::Sim,
+            n_embed: 1024,
+            embed_dim: 32,
+            codebook_dim: None,
+            use_cblinear: None,
+            cb_hidden: None,
+            tuning_codebook: None,
+            ddconfig: NetworkConfig {
+                double_z: false,
+                z_channels: 32,
+                resolution: 256,
+                in_channels: 3,
+                out_ch: 3,
+                ch: 32,
+                ch_mult: vec![1, 1, 2, 4],
+                num_res_blocks: 1,
+                attn_resolutions: Vec::new(),
+            },
+            clusters: Vec::new(),
+        }
+    }
+}
 
 impl Family for Vqgan {
     const NAME: &'static str = "vqgan";
@@ -60,13 +89,6 @@ impl Family for Vqgan {
         Ok(Network::load(config, loader))
     }
 
-    fn coder<B: CodecBackend>(
-        model: &Model<Self>,
-        device: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error> {
-        Ok(Box::new(Coder::<B>::new(model, device)?))
-    }
-
     fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
         let network = model.network::<Flex>(&FlexDevice)?;
         rows(network.codebook(0)?)
@@ -78,6 +100,15 @@ impl Family for Vqgan {
         device: &B::Device,
     ) -> Result<Tensors, Error> {
         trace::trace::<B>(model, inputs, device)
+    }
+}
+
+impl ImageFamily for Vqgan {
+    fn coder<B: CodecBackend>(
+        model: &Model<Self>,
+        device: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Ok(Box::new(Coder::<B>::new(model, device)?))
     }
 }
 

@@ -20,7 +20,7 @@ use super::checkpoint::normalize;
 use super::config::{CODES_MAX, WIDTH_MAX, agree, at_most, hidden, is_unit, projection};
 use super::rows;
 use crate::coder::ImageCoder;
-use crate::models::family::{Family, Model};
+use crate::models::family::{Family, ImageFamily, Model};
 
 /// The quantizer of a checkpoint with normalized names: at the root in VQGAN-LC, below `quantize` elsewhere.
 pub(super) fn load<B: CodecBackend>(
@@ -131,13 +131,6 @@ impl Family for VqganLc {
         })
     }
 
-    fn coder<B: CodecBackend>(
-        _: &Model<Self>,
-        _: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error> {
-        Err(no_codec(Self::NAME))
-    }
-
     fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
         let network = model.network::<Flex>(&FlexDevice)?;
         rows(&network.quantizer.codebook())
@@ -160,6 +153,15 @@ impl Family for VqganLc {
         traced.put("post_quant", post)?;
         traced.loss("loss", LossWeights::on_codebook(0.33))?;
         Ok(traced.tensors)
+    }
+}
+
+impl ImageFamily for VqganLc {
+    fn coder<B: CodecBackend>(
+        _: &Model<Self>,
+        _: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Err(no_codec(Self::NAME))
     }
 }
 
@@ -235,13 +237,6 @@ impl Family for SimVq {
         Ok(load(QuantizerConfig::Sim { codes, width }, loader))
     }
 
-    fn coder<B: CodecBackend>(
-        _: &Model<Self>,
-        _: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error> {
-        Err(no_codec(Self::NAME))
-    }
-
     fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {
         rows(&model.network::<Flex>(&FlexDevice)?.codebook())
     }
@@ -261,6 +256,15 @@ impl Family for SimVq {
             traced.reshape("indices", &[n, time])?;
         }
         Ok(traced.tensors)
+    }
+}
+
+impl ImageFamily for SimVq {
+    fn coder<B: CodecBackend>(
+        _: &Model<Self>,
+        _: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Err(no_codec(Self::NAME))
     }
 }
 

@@ -14,7 +14,7 @@ use super::latents::Latents;
 use super::model::{Network, analysis, crop, pad, synthesis};
 use super::packing::pack;
 use crate::coder::ImageCoder;
-use crate::models::family::{Family, Model};
+use crate::models::family::{Family, ImageFamily, Model};
 
 /// Largest difference of a wavelet filter in a checkpoint from ours.
 const FILTER_TOLERANCE: f32 = 1e-5;
@@ -54,13 +54,6 @@ impl Family for Walloc {
         Ok(config.load(loader))
     }
 
-    fn coder<B: CodecBackend>(
-        model: &Model<Self>,
-        device: &B::Device,
-    ) -> Result<Box<dyn ImageCoder>, Error> {
-        Ok(Box::new(Coder::<B>::new(model, device)?))
-    }
-
     fn trace<B: CodecBackend>(
         model: &Model<Self>,
         inputs: &Tensors,
@@ -82,6 +75,15 @@ impl Family for Walloc {
             }
         }
         Ok(outputs)
+    }
+}
+
+impl ImageFamily for Walloc {
+    fn coder<B: CodecBackend>(
+        model: &Model<Self>,
+        device: &B::Device,
+    ) -> Result<Box<dyn ImageCoder>, Error> {
+        Ok(Box::new(Coder::<B>::new(model, device)?))
     }
 }
 

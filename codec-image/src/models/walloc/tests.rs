@@ -14,7 +14,7 @@ use super::model::{crop, pad};
 use super::{Coder, Walloc, WallocConfig, export, pack};
 use crate::coder::{Quality, RgbTile, TileOptions};
 use crate::file::{EncodeOptions, ModelId, Tile, decode_picture, encode_picture};
-use crate::models::family::{Family, Model};
+use crate::models::family::{Family, ImageFamily, Model};
 use crate::picture::Picture;
 use crate::tokens::{Format, ImageTokenizer, Layout, Media, Tokens};
 

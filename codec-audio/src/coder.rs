@@ -1,0 +1,170 @@
+//! What an audio model family offers to the file layer: samples to codes and back.
+
+use codec_core::Error;
+use codec_entropy::{decode_indexes, encode_indexes};
+
+/// What a model takes and gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Samples a second of a channel, Hz.
+    pub rate: u32,
+    /// Channels of one pass: 1, or 2 for stereo models.
+    pub channels: u16,
+    /// Samples of a channel for one frame of codes.
+    pub hop: u32,
+    /// Codes of each codebook, from the coarsest to the finest. Codes are below.
+    pub codebooks: Vec<u32>,
+    /// Numbers of codebooks that the model was made for, rising; the last is all of them.
+    pub steps: Vec<u16>,
+}
+
+/// How far codes and samples depend on what is around them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// On the whole recording: no streaming.
+    Whole,
+    /// On so many neighbours, and no further.
+    Limited {
+        /// Samples before the first of a frame that its codes depend on.
+        before: u32,
+        /// Samples after the last of a frame that its codes depend on.
+        after: u32,
+        /// Frames before the one of a sample that it depends on.
+        frames_before: u32,
+        /// Frames after the one of a sample that it depends on.
+        frames_after: u32,
+    },
+}
+
+/// Codes of one pass, `[codebooks, frames]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Codes {
+    /// Codes, one codebook after the other.
+    pub values: Vec<u32>,
+    /// Codebooks.
+    pub codebooks: usize,
+}
+
+impl Codes {
+    /// Frames.
+    pub fn frames(&self) -> usize {
+        self.values.len().checked_div(self.codebooks).unwrap_or(0)
+    }
+}
+
+/// A model with codebooks on a device. Samples are in `-1.0..=1.0`, one slice a channel, all of one length.
+pub trait AudioTokenizer: Send {
+    /// Rate, channels and codebooks.
+    fn format(&self) -> &Format;
+
+    /// What codes and samples depend on.
+    fn reach(&self) -> Reach;
+
+    /// Codes of a recording, `ceil(samples / hop)` frames, by the first `codebooks` codebooks.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for channels or codebooks that the model does not have.
+    fn tokenize(&self, channels: &[&[f32]], codebooks: usize) -> Result<Codes, Error>;
+
+    /// `frames * hop` samples of every channel.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for codes that the model does not have.
+    fn detokenize(&self, codes: &Codes) -> Result<Vec<Vec<f32>>, Error>;
+}
+
+/// A model on a device, as the file layer sees it.
+pub trait AudioCoder: Send {
+    /// Rate, channels and codebooks; a model without codebooks has an empty list of them.
+    fn format(&self) -> &Format;
+
+    /// What payloads and samples depend on.
+    fn reach(&self) -> Reach;
+
+    /// Payload of a chunk. `step` counts [`Format::steps`] from 0; models with one rate take 0 alone.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for channels or a step that the model does not have.
+    fn encode_chunk(&self, channels: &[&[f32]], step: usize) -> Result<Vec<u8>, Error>;
+
+    /// `frames * hop` samples of every channel from the payload of a chunk of `frames` frames.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a payload that is none.
+    fn decode_chunk(
+        &self,
+        bytes: &[u8],
+        frames: usize,
+        step: usize,
+    ) -> Result<Vec<Vec<f32>>, Error>;
+
+    /// The model's codes, if it has codebooks.
+    fn tokenizer(&self) -> Option<&dyn AudioTokenizer> {
+        None
+    }
+}
+
+/// A tokenizer as a codec: every codebook's codes by [`encode_indexes`], each with its length as `u32`, little-endian.
+#[derive(Debug)]
+pub struct TokenCoder<T>(pub T);
+
+impl<T: AudioTokenizer> TokenCoder<T> {
+    fn codebooks(&self, step: usize) -> Result<usize, Error> {
+        let steps = &self.0.format().steps;
+        steps.get(step).map(|&count| count.into()).ok_or_else(|| {
+            Error::bad_parameter(format!("rate step {step} of a model with {}", steps.len()))
+        })
+    }
+}
+
+impl<T: AudioTokenizer> AudioCoder for TokenCoder<T> {
+    fn format(&self) -> &Format {
+        self.0.format()
+    }
+
+    fn reach(&self) -> Reach {
+        self.0.reach()
+    }
+
+    fn encode_chunk(&self, channels: &[&[f32]], step: usize) -> Result<Vec<u8>, Error> {
+        let codes = self.0.tokenize(channels, self.codebooks(step)?)?;
+        let mut bytes = Vec::new();
+        let sizes = &self.0.format().codebooks;
+        for (codes, &size) in codes.values.chunks(codes.frames().max(1)).zip(sizes) {
+            let stream = encode_indexes(codes, size as usize)
+                .map_err(|e| Error::bad_parameter(format!("codes: {e}")))?;
+            bytes.extend((stream.len() as u32).to_le_bytes());
+            bytes.extend(stream);
+        }
+        Ok(bytes)
+    }
+
+    fn decode_chunk(
+        &self,
+        bytes: &[u8],
+        frames: usize,
+        step: usize,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let truncated = || Error::malformed("chunk payload: it ends early");
+        let codebooks = self.codebooks(step)?;
+        let mut values = Vec::new();
+        let mut rest = bytes;
+        for &size in self.0.format().codebooks.iter().take(codebooks) {
+            let (length, after) = rest.split_first_chunk().ok_or_else(truncated)?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let (stream, after) = after.split_at_checked(length).ok_or_else(truncated)?;
+            let codes = decode_indexes(stream, size as usize, frames, frames)
+                .map_err(|e| Error::malformed(format!("chunk payload: {e}")))?;
+            values.extend(codes);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(Error::malformed("chunk payload: bytes after its end"));
+        }
+        self.0.detokenize(&Codes { values, codebooks })
+    }
+
+    fn tokenizer(&self) -> Option<&dyn AudioTokenizer> {
+        Some(&self.0)
+    }
+}

@@ -1,0 +1,6 @@
+//! Sound input and output and learned audio codecs
+
+pub mod coder;
+pub mod models;
+
+pub use codec_core::{Error, Limits};

@@ -1,4 +1,5 @@
-//! Pictures as arrays of codes and back, for models with a codebook.
+//! Pictures as arrays of codes or latents and back, for models with a codebook and for those whose latents stand for the
+//! picture by themselves.
 
 use codec_core::container::Color;
 use codec_core::{Error, Limits};
@@ -8,22 +9,23 @@ use crate::file::MAX_TILE_PIXELS;
 use crate::file::pixels::gray_to_rgb;
 use crate::picture::Picture;
 
-pub use codec_core::tokens::{Format, Layout, Media, NAMES, Tokens};
+pub use codec_core::tokens::{Alphabet, Format, Layout, Media, NAMES, Tokens};
 
-/// A model with codebooks on a device. Object-safe, as [`ImageCoder`](crate::coder::ImageCoder) is.
+/// A model on a device whose codes or latents others may work with. Object-safe, as [`ImageCoder`](crate::coder::ImageCoder) is.
 pub trait ImageTokenizer {
-    /// Codes of a picture, `[codebooks, height, width]` in blocks; what the last blocks lack is filled by repeating the
-    /// border.
+    /// Codes of a picture, `[codebooks, height, width]` in blocks, or latents, `[channels, height, width]`; what the last
+    /// blocks lack is filled as for a file of one tile.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for an empty picture or a buffer of the wrong length, device errors.
     fn tokenize(&self, picture: RgbTile<'_>) -> Result<Tokens, Error>;
 
-    /// `3 * width * height` RGB samples of codes, row by row. Whose codes they are is the caller's to check.
+    /// `3 * width * height` RGB samples of tokens, row by row: those of a file of one tile. Whose tokens they are is the
+    /// caller's to check.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for tokens that are not a picture's or do not fit its size or this model's codebook, device
-    /// errors.
+    /// [`Error::Malformed`] for tokens that are not a picture's or do not fit its size or this model's codebook or range,
+    /// device errors.
     fn detokenize(&self, tokens: &Tokens) -> Result<Vec<u8>, Error>;
 }
 
@@ -38,7 +40,7 @@ pub fn picture_size(tokens: &Tokens) -> Result<[u32; 2], Error> {
     }
 }
 
-/// Codes of a whole picture; gray is taken as colour, alpha and metadata are left out.
+/// Tokens of a whole picture; gray is taken as colour, alpha and metadata are left out.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`] beyond [`MAX_TILE_PIXELS`], and those of [`ImageTokenizer::tokenize`].
@@ -60,7 +62,7 @@ pub fn tokenize(tokenizer: &dyn ImageTokenizer, picture: &Picture) -> Result<Tok
     })
 }
 
-/// The picture of codes.
+/// The picture of tokens.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`] for pictures beyond `limits` or [`MAX_TILE_PIXELS`], and those of
@@ -76,7 +78,7 @@ pub fn detokenize(
     Picture::new(width, height, Color::Rgb, tokenizer.detokenize(tokens)?)
 }
 
-/// A picture is one tile here: blocks of neighbouring tiles would not line up.
+/// A picture is one tile here: blocks of neighbouring tiles would not line up, and latents at their borders would differ.
 fn check_pixels(width: u32, height: u32) -> Result<(), Error> {
     let actual = u64::from(width) * u64::from(height);
     if actual > MAX_TILE_PIXELS {

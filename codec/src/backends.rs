@@ -137,7 +137,7 @@ mod gpu {
         fn inner(&self) -> Result<&dyn ImageTokenizer, Error> {
             self.coder
                 .tokenizer()
-                .ok_or_else(|| Error::unsupported("tokens of a model without a codebook"))
+                .ok_or_else(|| Error::unsupported("tokens of a model without them"))
         }
     }
 

@@ -1,4 +1,4 @@
-//! `codec detokenize`: files of codes to pictures.
+//! `codec detokenize`: files of codes or latents to pictures.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DetokenizeArgs {
-    /// Files of codes, folders or - for stdin; the last of two may be the output
+    /// Files of codes or latents, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// Format of the pictures, by extension [default: by output name, else png]

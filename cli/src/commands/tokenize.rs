@@ -1,10 +1,10 @@
-//! `codec tokenize`: pictures to files of codes.
+//! `codec tokenize`: pictures to files of codes or latents.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use codec::{Codec, Layout, Limits, TOKEN_FORMATS, TokenFormat, io};
+use codec::{Alphabet, Codec, Layout, Limits, TOKEN_FORMATS, TokenFormat, io};
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, OutputArgs};
@@ -18,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   codec tokenize photo.png -m vqgan-f16             write photo.npy beside it
   codec tokenize photo.png codes.jsonl -m vqgan-f16 the format follows the name
+  codec tokenize photos -d latents -m walloc-16x    signed latents to learn on
   codec tokenize photos -d codes -m vqgan-f16 --manifest codes/all.jsonl -n";
 
 /// Options of `codec tokenize`.
@@ -42,7 +43,7 @@ pub struct TokenizeArgs {
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
     pub limit_pixels: u64,
-    /// Model with a codebook, as listed by codec models list
+    /// Model with a codebook or latents, as listed by codec models list
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Weights file instead of a model's name
@@ -127,11 +128,15 @@ fn tokenize(
     job.target.write(&bytes, args.output.force)?;
     let elapsed = started.elapsed();
     let (width, height) = (picture.width, picture.height);
-    let count = tokens.codes().len();
+    let count: usize = tokens.shape().iter().product();
+    let (kind, largest) = match tokens.alphabet() {
+        Alphabet::Codes { size } => ("codebook_size", size),
+        Alphabet::Latents { limit } => ("limit", limit),
+    };
     Ok(Outcome {
         line: format!(
-            "{width}x{height}  {count} codes of {}  {}  {}",
-            tokens.codebook_size(),
+            "{width}x{height}  {count} {}  {}  {}",
+            tokens.alphabet(),
             size(bytes.len() as u64),
             time(elapsed)
         ),
@@ -139,7 +144,7 @@ fn tokenize(
             "width": width,
             "height": height,
             "shape": tokens.shape(),
-            "codebook_size": tokens.codebook_size(),
+            kind: largest,
             "layout": args.layout.to_string(),
             "bytes": bytes.len(),
             "model": tokens.model,

@@ -8,7 +8,7 @@ use crate::recipe::suggest::unknown;
 use crate::task::Parts;
 
 /// Names of the families.
-pub const NAMES: &[&str] = &["wpmr", "walloc", "vqgan", "index_context"];
+pub const NAMES: &[&str] = &["wpmr", "walloc", "vqgan", "index_context", "index_restorer"];
 
 /// Evaluates an expression with the task of a recipe's family.
 macro_rules! with_task {
@@ -28,6 +28,10 @@ macro_rules! with_task {
             }
             "index_context" => {
                 let $task = $crate::task::index_context::ContextTask::<$backend>::new($recipe)?;
+                $body
+            }
+            "index_restorer" => {
+                let $task = $crate::task::index_restorer::RestorerTask::<$backend>::new($recipe)?;
                 $body
             }
             other => Err($crate::family::unknown_family(other)),
@@ -57,6 +61,7 @@ pub(crate) fn parts(recipe: &Recipe) -> Result<Parts, TrainError> {
         "walloc" => Ok(crate::task::walloc::PARTS),
         "vqgan" => Ok(crate::task::vqgan::PARTS),
         "index_context" => Ok(crate::task::index_context::PARTS),
+        "index_restorer" => Ok(crate::task::index_restorer::PARTS),
         other => Err(unknown_family(other)),
     }
 }

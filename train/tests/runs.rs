@@ -412,21 +412,9 @@ fn a_run_is_not_overwritten_and_can_go_on_elsewhere() {
     assert!(place.weights("a") == place.weights("b"));
 }
 
-/// Families without a rate term train, stop and go on in the same way, and what they export is a model.
-#[test]
-fn other_families_train_and_resume() {
-    let walloc = r#"
-        name = "walloc/test"
-        family = "walloc"
-        seed = 5
-        [model]
-        J = 2
-        Nd = 32
-        latent_dim = 4
-    "#;
-    let vqgan = |quantizer: &str| {
-        format!(
-            r#"
+fn vqgan(quantizer: &str) -> String {
+    format!(
+        r#"
             name = "vqgan/test"
             family = "vqgan"
             seed = 5
@@ -445,8 +433,21 @@ fn other_families_train_and_resume() {
             num_res_blocks = 1
             attn_resolutions = [16]
         "#
-        )
-    };
+    )
+}
+
+/// Families without a rate term train, stop and go on in the same way, and what they export is a model.
+#[test]
+fn other_families_train_and_resume() {
+    let walloc = r#"
+        name = "walloc/test"
+        family = "walloc"
+        seed = 5
+        [model]
+        J = 2
+        Nd = 32
+        latent_dim = 4
+    "#;
     for (family, model) in [
         ("walloc", walloc.to_owned()),
         ("vqgan", vqgan("sim")),
@@ -456,7 +457,37 @@ fn other_families_train_and_resume() {
     }
 }
 
-fn trains_and_resumes(family: &str, model: &str) {
+/// What learns from a tokenizer's codes trains, stops and goes on, and what it exports is the tokenizer with one part more.
+#[test]
+fn parts_of_a_tokenizer_train_and_resume() {
+    let tokenizer = trains_and_resumes("vqgan", &vqgan("sim"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.safetensors");
+    fs::write(&path, &tokenizer).unwrap();
+    let before = WeightsFile::from_bytes(&tokenizer).unwrap();
+    for (family, sizes) in [
+        (
+            "index_context",
+            "rows = 1\ncolumns = 1\nembedding = 3\nwidth = 8",
+        ),
+        (
+            "index_restorer",
+            "side = 16\nwidth = 8\nheads = 2\nblocks = 1",
+        ),
+    ] {
+        let model = format!(
+            "name = \"part/test\"\nfamily = \"{family}\"\nseed = 5\n[model]\ntokenizer = {path:?}\n{sizes}\n"
+        );
+        let after = WeightsFile::from_bytes(&trains_and_resumes("vqgan", &model)).unwrap();
+        let kept = before.tensors.iter();
+        for (name, tensor) in kept {
+            assert_eq!(after.tensors.get(name), Some(tensor), "{name}");
+        }
+        assert!(after.tensors.len() > before.tensors.len());
+    }
+}
+
+fn trains_and_resumes(family: &str, model: &str) -> Vec<u8> {
     let mut place = Place::new();
     let rest = r#"
         [data]
@@ -487,4 +518,5 @@ fn trains_and_resumes(family: &str, model: &str) {
     let weights = WeightsFile::from_bytes(&place.weights("whole")).unwrap();
     assert_eq!(weights.family, family);
     ImageModel::from_bytes(&place.weights("whole")).unwrap();
+    place.weights("whole")
 }

@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   codec detokenize photo.npy                 write photo.png beside it
   codec detokenize photo.npy copy.webp       the format follows the name
+  codec detokenize lossy.npy                 lost codes are restored where the model can
   codec detokenize codes -d pictures -n      a whole tree, resumable";
 
 /// Options of `codec detokenize`.
@@ -100,12 +101,18 @@ impl Session<'_> {
         let elapsed = started.elapsed();
         let (width, height) = (picture.width, picture.height);
         let bytes = size(written.len() as u64);
+        let restored = tokens.lost().iter().filter(|lost| **lost).count();
+        let of_restored = match restored {
+            0 => String::new(),
+            count => format!("  {count} of {} codes restored", tokens.codes().len()),
+        };
         Ok(Outcome {
-            line: format!("{width}x{height}  {bytes}  {}", time(elapsed)),
+            line: format!("{width}x{height}  {bytes}{of_restored}  {}", time(elapsed)),
             json: json!({
                 "width": width,
                 "height": height,
                 "bytes": written.len(),
+                "restored": restored,
                 "model": tokens.model,
                 "digest": tokens.digest.to_string(),
                 "seconds": elapsed.as_secs_f64(),

@@ -3,28 +3,24 @@
 //! The tokenizer is a finished model; pictures become codes on the way, and what is learned is to predict them
 //! ([`codec_core::index_context`]). The weights file that comes out is the tokenizer's with the context model in it.
 
-use std::cell::OnceCell;
 use std::path::PathBuf;
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::index_context::{ContextConfig, ContextNetwork, IndexGrid, Sampled, similar};
 use codec_core::layers::Precision;
-use codec_core::weights::WeightsFile;
-use codec_image::models::vqgan::{Coder, Vqgan};
-use codec_image::models::{Family, Model};
-use codec_image::tokens::ImageTokenizer;
 use serde::{Deserialize, Serialize};
 
-use super::pictures::{hyperparameters, picture, tokenize_pictures};
+use super::pictures::hyperparameters;
+use super::tokenizer::{Tokenizer, no_import};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::Item;
 use crate::events::Metrics;
 use crate::losses::Domain;
 use crate::parameters::Parameters;
-use crate::recipe::suggest::invalid;
 use crate::recipe::{Recipe, Stage, StagePrecision};
 
 /// Names of the parts: all of it is needed to decode.
@@ -51,11 +47,9 @@ where
     B: AutodiffBackend,
     B::InnerBackend: CodecBackend,
 {
-    tokenizer: Model<Vqgan>,
+    tokenizer: Tokenizer<B>,
     config: ContextConfig,
     ranks: Vec<Vec<u32>>,
-    /// The tokenizer on the device of the run.
-    coder: OnceCell<Coder<B::InnerBackend>>,
 }
 
 impl<B> ContextTask<B>
@@ -78,42 +72,22 @@ where
             width: sizes.width,
         };
         let given: Hyperparameters = hyperparameters(&defaults, &recipe.model)?;
-        let tokenizer = super::pictures::tokenizer(&given.tokenizer)?;
-        let factor = tokenizer.config.ddconfig.factor();
-        for stage in &recipe.stages {
-            if stage.patch == 0 || !stage.patch.is_multiple_of(factor) {
-                let key = format!("stage {}: patch", stage.name);
-                return Err(invalid(
-                    &key,
-                    &stage.patch,
-                    &format!("a multiple of {factor}"),
-                ));
-            }
-        }
+        let tokenizer = Tokenizer::<B>::open(&given.tokenizer, recipe)?;
         let config = ContextConfig {
-            codes: vec![tokenizer.config.n_embed],
+            codes: vec![tokenizer.config().n_embed],
             rows: given.rows,
             columns: given.columns,
             embedding: given.embedding,
             width: given.width,
         };
         config.check().map_err(bad)?;
-        let rows = Vqgan::codebook(&tokenizer).map_err(bad)?;
-        let rows = rows.as_ref().and_then(|rows| rows.as_floats());
-        let width = tokenizer.config.embed_dim;
+        let rows = tokenizer.codebook().map_err(bad)?;
+        let width = tokenizer.config().embed_dim;
         Ok(Self {
-            ranks: vec![similar(rows.unwrap_or_default(), width)],
+            ranks: vec![similar(rows.as_floats().unwrap_or_default(), width)],
             tokenizer,
             config,
-            coder: OnceCell::new(),
         })
-    }
-
-    fn coder(
-        &self,
-        device: &<B as BackendTypes>::Device,
-    ) -> Result<&Coder<B::InnerBackend>, TrainError> {
-        super::pictures::once(&self.coder, || Coder::new(&self.tokenizer, device))
     }
 }
 
@@ -145,10 +119,9 @@ where
     ) -> Result<Pass<B>, TrainError> {
         let pixels = input.pictures()?;
         let count = pixels.dims()[0];
-        let coder = self.coder(&pixels.device())?;
         let mut sampled = Sampled::default();
         let ranks = self.ranks.first().map_or(&[][..], Vec::as_slice);
-        for tokens in tokenize_pictures(coder, pixels.clone().inner())? {
+        for tokens in self.tokenizer.batch(pixels.clone().inner())? {
             let grid = grid(tokens.shape());
             sampled.add(&self.config, ranks, 0, tokens.codes(), grid, || true);
         }
@@ -156,7 +129,7 @@ where
             StagePrecision::Float => Precision::Float,
             StagePrecision::Integer => Precision::Integer,
         };
-        let each = |bits: burn::tensor::Tensor<B, 1>| {
+        let each = |bits: Tensor<B, 1>| {
             bits.reshape([count as i32, -1])
                 .mean_dim(1)
                 .reshape([count])
@@ -192,14 +165,13 @@ where
         _sample: bool,
         device: &<B as BackendTypes>::Device,
     ) -> Result<Option<Evaluation>, TrainError> {
-        let Some(tile) = picture(item) else {
+        let Some(tokens) = self.tokenizer.item(item, device)? else {
             return Ok(None);
         };
-        let tokens = self.coder(device)?.tokenize(tile)?;
         let context = model.export(&self.config, &self.ranks)?;
         let codes = tokens.codes();
         let coded = context.encode(codes, grid(tokens.shape()))?;
-        let size = self.tokenizer.config.n_embed;
+        let size = self.tokenizer.config().n_embed;
         let adaptive = codec_entropy::encode_indexes(codes, size)
             .map_err(|e| Error::bad_parameter(format!("codes: {e}")))?;
         let bits = |bytes: usize| 8.0 * bytes as f64 / codes.len().max(1) as f64;
@@ -221,33 +193,19 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError> {
-        let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
-        let mut config = self.tokenizer.config.clone();
+        let mut config = self.tokenizer.config().clone();
         config.context = Some(self.config.clone());
-        let mut tensors = self.tokenizer.tensors.as_ref().clone();
-        tensors.retain(|name| !name.starts_with("context."));
         let context = model.export(&self.config, &self.ranks)?;
-        for (name, tensor) in context.tensors()?.iter() {
-            tensors.insert(format!("context.{name}"), tensor.clone());
-        }
-        let file = WeightsFile {
-            family: Vqgan::NAME.to_owned(),
-            name: name.to_owned(),
-            config: serde_json::to_value(&config).map_err(bad)?,
-            source: recipe.to_owned(),
-            tensors,
-        };
-        Ok(file.to_bytes()?)
+        let part = ("context", &context.tensors()?);
+        self.tokenizer.with(part, &config, name, recipe)
     }
 
     fn import(&self, _bytes: &[u8]) -> Result<Parameters, TrainError> {
-        Err(TrainError::Recipe(
-            "a context model goes on from a checkpoint, not from a weights file".into(),
-        ))
+        no_import()
     }
 
     fn macs(&self) -> Macs {
-        let factor = self.tokenizer.config.ddconfig.factor();
+        let factor = self.tokenizer.config().ddconfig.factor();
         let per_pixel = self.config.macs() as f64 / (factor * factor) as f64;
         Macs {
             encode: per_pixel,

@@ -1,16 +1,7 @@
 //! What the tasks of picture families share.
 
-use std::cell::OnceCell;
-use std::path::Path;
-
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use codec_core::weights::WeightsFile;
-use codec_core::{Digest, Error};
-use codec_image::coder::RgbTile;
-use codec_image::models::Model;
-use codec_image::models::vqgan::Vqgan;
-use codec_image::tokens::{ImageTokenizer, Tokens};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -76,69 +67,6 @@ pub(super) fn crop<B: Backend>(
     }
     let data = TensorData::new(planes, [1, 3, height, width]);
     Some(Tensor::from_data(data, device))
-}
-
-/// A picture in 8 bits as tokenizers take it; `None` for sound.
-pub(super) fn picture(item: &Item) -> Option<RgbTile<'_>> {
-    let Content::Picture(picture) = item.content() else {
-        return None;
-    };
-    Some(RgbTile {
-        samples: picture.pixels(),
-        width: picture.width(),
-        height: picture.height(),
-    })
-}
-
-/// Codes of a batch of pictures in 0..1, `[n, 3, h, w]`.
-///
-/// # Errors
-/// Those of the tokenizer.
-pub(super) fn tokenize_pictures<B: Backend>(
-    tokenizer: &dyn ImageTokenizer,
-    pixels: Tensor<B, 4>,
-) -> Result<Vec<Tokens>, Error> {
-    let count = pixels.dims()[0];
-    (0..count)
-        .map(|index| {
-            let SampleData::Picture { width, height, rgb } =
-                bytes(pixels.clone().narrow(0, index, 1))
-            else {
-                return Err(Error::bad_parameter("a batch without pictures"));
-            };
-            tokenizer.tokenize(RgbTile {
-                samples: &rgb,
-                width,
-                height,
-            })
-        })
-        .collect()
-}
-
-/// The model of a weights file, whose pictures become codes.
-///
-/// # Errors
-/// [`TrainError::Io`], [`TrainError::Recipe`] for another file.
-pub(super) fn tokenizer(path: &Path) -> Result<Model<Vqgan>, TrainError> {
-    let bytes = std::fs::read(path).map_err(|reason| TrainError::Io {
-        path: path.to_owned(),
-        reason,
-    })?;
-    WeightsFile::from_bytes(&bytes)
-        .and_then(|file| Model::new(file, Digest::of(&bytes)))
-        .map_err(|e| TrainError::Recipe(format!("model: tokenizer {}: {e}", path.display())))
-}
-
-/// What is made when it is first asked for.
-pub(super) fn once<T>(
-    cell: &OnceCell<T>,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<&T, TrainError> {
-    if let Some(there) = cell.get() {
-        return Ok(there);
-    }
-    let made = make()?;
-    Ok(cell.get_or_init(|| made))
 }
 
 /// The first picture of a batch in 8 bits.

@@ -16,7 +16,7 @@ use crate::coder::{
 use crate::models::family::Model;
 use crate::models::host;
 use crate::planes::{Border, interleave, planes};
-use crate::tokens::{ImageTokenizer, Media, Tokens, picture_size};
+use crate::tokens::{ImageTokenizer, Media, Tokens, no_restorer, picture_size};
 
 /// Longest side of a tile in pixels.
 const SIDE_MAX: usize = 1 << 24;
@@ -238,6 +238,25 @@ impl<B: CodecBackend> ImageTokenizer for Coder<B> {
             self.name.clone(),
             self.digest,
             media,
+        )
+    }
+
+    fn restore(&self, tokens: &Tokens) -> Result<Tokens, Error> {
+        let Some(restorer) = &self.network.restorer else {
+            return Err(no_restorer(tokens));
+        };
+        let [width, height] = picture_size(tokens)?.map(|side| side as usize);
+        let Blocks { width, height } = self.blocks(width, height)?;
+        let codebook = self.network.codebook(0)?.all();
+        let [size, _] = codebook.dims();
+        let codes = restorer.restore(tokens.codes(), tokens.lost(), [height, width], codebook)?;
+        Tokens::new(
+            codes,
+            tokens.shape().to_vec(),
+            size as u32,
+            tokens.model.clone(),
+            tokens.digest,
+            tokens.media,
         )
     }
 

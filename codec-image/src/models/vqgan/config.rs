@@ -2,6 +2,7 @@
 
 use codec_core::Error;
 use codec_core::index_context::ContextConfig;
+use codec_core::index_restorer::RestorerConfig;
 use codec_core::layers::quantizer::{LossWeights, Projection, QuantizerConfig};
 use codec_core::weights::Tensors;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,9 @@ pub struct VqganConfig {
     /// Context model for the codes, if the file has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextConfig>,
+    /// Transformer that restores lost codes, if the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restorer: Option<RestorerConfig>,
 }
 
 impl VqganConfig {
@@ -216,6 +220,13 @@ impl VqganConfig {
                 &[config.n_embed],
             )?;
         }
+        config.restorer = given.restorer;
+        if let Some(restorer) = &config.restorer {
+            restorer.check()?;
+            let sizes = [restorer.codes, restorer.row];
+            let expected = [config.n_embed, config.embed_dim];
+            agree("codes and rows of the restorer", Some(sizes), expected)?;
+        }
         Ok(config)
     }
 
@@ -246,6 +257,7 @@ impl VqganConfig {
             },
             clusters: Vec::new(),
             context: None,
+            restorer: None,
         };
         if quantizer == Kind::Projected {
             let (projection, width) = projection(tensors, stored)?;
@@ -461,6 +473,7 @@ struct Given {
     tuning_codebook: Option<i64>,
     ddconfig: Option<GivenNetwork>,
     context: Option<ContextConfig>,
+    restorer: Option<RestorerConfig>,
 }
 
 /// What its `ddconfig` may say.

@@ -60,6 +60,7 @@ impl Default for VqganConfig {
             },
             clusters: Vec::new(),
             context: None,
+            restorer: None,
         }
     }
 }

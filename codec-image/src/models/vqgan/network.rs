@@ -6,6 +6,7 @@ use burn::tensor::{Int, Tensor};
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
 use codec_core::index_context::IndexContext;
+use codec_core::index_restorer::Restorer;
 use codec_core::layers::quantizer::{Codebook, Quantizer, from_rows, to_rows};
 use codec_core::layers::{
     AttentionKeys, Conv, ConvConfig, GroupNorm, ResidualBlock, ResidualBlockConfig, SelfAttention,
@@ -289,6 +290,8 @@ pub struct Network<B: Backend> {
     pub(super) codebooks: Vec<Codebook<B>>,
     /// Context model for the codes of the first.
     pub(super) context: Option<IndexContext>,
+    /// What restores lost codes of the first.
+    pub(super) restorer: Option<Restorer<B>>,
 }
 
 impl<B: CodecBackend> Network<B> {
@@ -302,6 +305,9 @@ impl<B: CodecBackend> Network<B> {
         if let Some(context) = &config.context {
             network.context = IndexContext::load(context, &loader.at("context"))?;
         }
+        if let Some(restorer) = &config.restorer {
+            network.restorer = Some(Restorer::load(restorer, &loader.at("restorer")));
+        }
         Ok(network)
     }
 
@@ -311,6 +317,7 @@ impl<B: CodecBackend> Network<B> {
             codebooks: vec![autoencoder.quantizer.codebook()],
             autoencoder,
             context: None,
+            restorer: None,
         }
     }
 

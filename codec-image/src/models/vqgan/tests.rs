@@ -30,6 +30,7 @@ fn config(quantizer: Kind) -> VqganConfig {
         },
         clusters: Vec::new(),
         context: None,
+        restorer: None,
     }
 }
 

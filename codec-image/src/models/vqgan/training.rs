@@ -91,8 +91,8 @@ fn check(config: &VqganConfig) -> Result<(), Error> {
             config.embed_dim, config.n_embed
         ));
     }
-    if !config.clusters.is_empty() || config.context.is_some() {
-        return bad("clusters and context models are made of a trained codebook".into());
+    if !config.clusters.is_empty() || config.context.is_some() || config.restorer.is_some() {
+        return bad("clusters, context models and restorers are made of a trained codebook".into());
     }
     Ok(())
 }

@@ -457,6 +457,28 @@ fn other_families_train_and_resume() {
     }
 }
 
+/// An exported weights file is a place to start from, for every family whose parameters it has.
+#[test]
+fn exported_weights_are_a_start() {
+    let weights = trains_and_resumes("vqgan", &vqgan("sim"));
+    let mut place = Place::new();
+    let init = place.out("init.safetensors");
+    fs::write(&init, weights).unwrap();
+    let data = place.out("data");
+    let text = format!(
+        "{}{}",
+        vqgan("sim"),
+        DATA.replace("DATA", data.to_str().unwrap())
+    );
+    place.recipe = Recipe::parse(&text).unwrap();
+    let mut options = place.options("again");
+    options.init = Some(init);
+    let (_, events) = run(&place.recipe, &options, &Disk).unwrap();
+    let afresh =
+        |event: &Event| matches!(event, Event::Warning { message } if message.contains("afresh"));
+    assert!(!events.iter().any(afresh), "{events:?}");
+}
+
 /// What learns from a tokenizer's codes trains, stops and goes on, and what it exports is the tokenizer with one part more.
 #[test]
 fn parts_of_a_tokenizer_train_and_resume() {
@@ -487,9 +509,8 @@ fn parts_of_a_tokenizer_train_and_resume() {
     }
 }
 
-fn trains_and_resumes(family: &str, model: &str) -> Vec<u8> {
-    let mut place = Place::new();
-    let rest = r#"
+/// Data and schedule of short runs.
+const DATA: &str = r#"
         [data]
         train = "DATA"
         validation = "DATA"
@@ -504,9 +525,12 @@ fn trains_and_resumes(family: &str, model: &str) -> Vec<u8> {
         steps = 4
         patch = 32
         batch = 2
-    "#;
+"#;
+
+fn trains_and_resumes(family: &str, model: &str) -> Vec<u8> {
+    let mut place = Place::new();
     let data = place.out("data");
-    let text = format!("{model}{}", rest.replace("DATA", data.to_str().unwrap()));
+    let text = format!("{model}{}", DATA.replace("DATA", data.to_str().unwrap()));
     place.recipe = Recipe::parse(&text).unwrap();
     let (_, events) = place.run("whole").unwrap();
     assert!(!events.is_empty());

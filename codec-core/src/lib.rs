@@ -5,6 +5,8 @@ pub mod container;
 pub mod digest;
 pub mod error;
 pub mod family;
+pub mod index_context;
+pub mod index_restorer;
 pub mod layers;
 pub mod limits;
 pub mod noise;

@@ -123,12 +123,12 @@ mod gpu {
         }
 
         fn inner(&self) -> Result<&dyn ImageTokenizer, Error> {
-            self.coder.tokenizer().ok_or_else(no_codebook)
+            self.coder.tokenizer().ok_or_else(no_tokens)
         }
     }
 
-    fn no_codebook() -> Error {
-        Error::unsupported("tokens of a model without a codebook")
+    fn no_tokens() -> Error {
+        Error::unsupported("tokens of a model without them")
     }
 
     impl ImageCoder for GuardedImage {
@@ -188,7 +188,7 @@ mod gpu {
         }
 
         fn inner(&self) -> Result<&dyn AudioTokenizer, Error> {
-            self.coder.tokenizer().ok_or_else(no_codebook)
+            self.coder.tokenizer().ok_or_else(no_tokens)
         }
     }
 

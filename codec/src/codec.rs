@@ -164,7 +164,7 @@ impl Codec {
         Ok(Decoded { picture, stages })
     }
 
-    /// Codes of a picture, for models with a codebook. Gray is taken as colour; alpha and metadata are left out.
+    /// Codes of a picture, for models with a codebook, or latents of models that offer them. Gray is taken as colour; alpha and metadata are left out.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for other models, and those of [`tokens::tokenize`].
@@ -172,7 +172,7 @@ impl Codec {
         tokens::tokenize(self.tokenizer()?, picture)
     }
 
-    /// The picture of codes.
+    /// The picture of tokens.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] or [`Error::WeightsMismatch`] for tokens of another model, and those of
@@ -185,7 +185,7 @@ impl Codec {
     fn tokenizer(&self) -> Result<&dyn ImageTokenizer, Error> {
         self.coder.tokenizer().ok_or_else(|| {
             Error::unsupported(format!(
-                "tokens of model '{}': it has no codebook",
+                "tokens of model '{}': it has neither a codebook nor latents to work with",
                 self.id.name
             ))
         })

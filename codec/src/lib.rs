@@ -51,7 +51,7 @@ pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TI
 pub use codec_image::io;
 pub use codec_image::picture::{Metadata, Picture};
 pub use codec_image::tokens::{
-    Format as TokenFormat, Layout, Media, NAMES as TOKEN_FORMATS, Tokens,
+    Alphabet, Format as TokenFormat, Layout, Media, NAMES as TOKEN_FORMATS, Tokens,
 };
 
 /// What only the tests of this crate use.

@@ -78,15 +78,16 @@ impl<B: CodecBackend> SelfAttention<B> {
             }
             let square = [channels, channels, 1, 1];
             let weight = if keys.linear {
-                loader
-                    .tensor("weight", [channels, channels])
-                    .reshape(square)
+                loader.reshaped("weight", [channels; 2], square)
             } else {
-                loader
-                    .tensor("weight", [channels, channels, 1])
-                    .reshape(square)
+                loader.reshaped("weight", [channels, channels, 1], square)
             };
-            Conv::same(weight, loader.tensor("bias", [channels]))
+            Conv {
+                weight,
+                bias: loader.param("bias", [channels]),
+                stride: 1,
+                before: 0,
+            }
         });
         Self {
             norm: GroupNorm::load(channels, GROUPS, EPSILON, &loader.at(keys.norm)),

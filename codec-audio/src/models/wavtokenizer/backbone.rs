@@ -150,21 +150,21 @@ impl<B: CodecBackend> Residual<B> {
 #[derive(Debug)]
 struct ConditionNorm<B: CodecBackend> {
     /// `[conditions, c]`.
-    scale: Tensor<B, 2>,
+    scale: Param<Tensor<B, 2>>,
     /// `[conditions, c]`.
-    offset: Tensor<B, 2>,
+    offset: Param<Tensor<B, 2>>,
 }
 
 impl<B: CodecBackend> ConditionNorm<B> {
     fn load(dim: usize, conditions: Option<usize>, loader: &Loader<'_, B>) -> Self {
         match conditions {
             Some(count) => Self {
-                scale: loader.tensor("scale.weight", [count, dim]),
-                offset: loader.tensor("shift.weight", [count, dim]),
+                scale: loader.param("scale.weight", [count, dim]),
+                offset: loader.param("shift.weight", [count, dim]),
             },
             None => Self {
-                scale: loader.tensor("weight", [dim]).reshape([1, dim]),
-                offset: loader.tensor("bias", [dim]).reshape([1, dim]),
+                scale: loader.reshaped("weight", [dim], [1, dim]),
+                offset: loader.reshaped("bias", [dim], [1, dim]),
             },
         }
     }
@@ -172,9 +172,9 @@ impl<B: CodecBackend> ConditionNorm<B> {
     /// `[n, l, c]` to the same. The last condition stands for those beyond it.
     fn forward(&self, x: Tensor<B, 3>, condition: usize) -> Tensor<B, 3> {
         let [count, dim] = self.scale.dims();
-        let row = |rows: &Tensor<B, 2>| {
+        let row = |rows: &Param<Tensor<B, 2>>| {
             let row = condition.min(count.saturating_sub(1));
-            rows.clone().narrow(0, row, 1).reshape([dim])
+            rows.val().narrow(0, row, 1).reshape([dim])
         };
         B::layer_normalize(x, row(&self.scale), row(&self.offset), EPSILON)
     }

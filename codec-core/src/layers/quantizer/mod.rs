@@ -184,6 +184,7 @@ impl<B: CodecBackend> Quantizer<B> {
                     unit,
                     ..plain(loader.param("tok_embeddings.weight", [codes, stored]))
                 }
+                .with_frozen_rows()
             }
             QuantizerConfig::Moving { codes, width } => {
                 for average in ["cluster_size", "embed_avg", "inited"] {
@@ -194,7 +195,8 @@ impl<B: CodecBackend> Quantizer<B> {
             QuantizerConfig::Sim { codes, width } => Self {
                 projection: vec![Linear::load([width; 2], &loader.at("embedding_proj"))],
                 ..plain(loader.param("embedding.weight", [codes, width]))
-            },
+            }
+            .with_frozen_rows(),
             QuantizerConfig::Factorized {
                 codes,
                 input,
@@ -206,6 +208,12 @@ impl<B: CodecBackend> Quantizer<B> {
                 ..plain(loader.param("codebook.weight", [codes, width]))
             },
         }
+    }
+
+    /// Leaves the stored rows as they are: only their projection learns.
+    fn with_frozen_rows(mut self) -> Self {
+        self.stored = self.stored.set_require_grad(false);
+        self
     }
 
     /// The rows as they are now. Within training they have the gradient of codebook and projection.

@@ -71,6 +71,11 @@ pub trait AudioTokenizer: Send {
     /// # Errors
     /// [`Error::Malformed`] for codes that the model does not have.
     fn detokenize(&self, codes: &Codes) -> Result<Vec<Vec<f32>>, Error>;
+
+    /// What the model has learned of its codes, if anything.
+    fn context(&self) -> Option<&codec_core::index_context::IndexContext> {
+        None
+    }
 }
 
 /// A model on a device, as the file layer sees it.

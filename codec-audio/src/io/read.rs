@@ -3,7 +3,9 @@
 use std::io::{Cursor, Read};
 
 use codec_core::{Depth, Error, Limits};
-use symphonia::core::audio::sample::SampleFormat;
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE,
+};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
@@ -142,13 +144,21 @@ impl SoundReader {
             .make_audio_decoder(parameters, &options)
             .map_err(fault)?;
         let name = format.format_info().short_name;
-        let depth = depth(
-            name,
-            parameters
-                .bits_per_sample
-                .or(parameters.bits_per_coded_sample),
-            parameters.sample_format,
-        );
+        let floats = [
+            CODEC_ID_PCM_F32LE,
+            CODEC_ID_PCM_F32BE,
+            CODEC_ID_PCM_F64LE,
+            CODEC_ID_PCM_F64BE,
+        ];
+        let bits = parameters.bits_per_sample;
+        let depth = match bits.or(parameters.bits_per_coded_sample) {
+            _ if !EXACT.contains(&name) => Depth::Int16,
+            _ if floats.contains(&parameters.codec) => Depth::Float,
+            Some(0..=8) => Depth::Int8,
+            Some(17..=24) => Depth::Int24,
+            Some(25..) => Depth::Int32,
+            _ => Depth::Int16,
+        };
         let claimed = parameters
             .channels
             .as_ref()
@@ -309,19 +319,6 @@ fn fault(error: Fault) -> Error {
         Fault::IoError(e) => Error::Io(e),
         Fault::Unsupported(what) => Error::unsupported(format!("sound: {what}")),
         error => Error::malformed(format!("sound: {error}")),
-    }
-}
-
-fn depth(format: &str, bits: Option<u32>, sample_format: Option<SampleFormat>) -> Depth {
-    if !EXACT.contains(&format) {
-        return Depth::Int16;
-    }
-    match (sample_format, bits) {
-        (Some(SampleFormat::F32 | SampleFormat::F64), _) => Depth::Float,
-        (_, Some(0..=8)) => Depth::Int8,
-        (_, Some(17..=24)) => Depth::Int24,
-        (_, Some(25..)) => Depth::Int32,
-        _ => Depth::Int16,
     }
 }
 

@@ -42,9 +42,8 @@ fn every_depth_and_channel_count_comes_back() {
             let original = sound(channels, samples);
             for format in [FileFormat::Wav, FileFormat::Flac] {
                 let Ok(bytes) = write(&original, format, depth) else {
-                    assert!(
-                        format == FileFormat::Flac && matches!(depth, Depth::Int32 | Depth::Float)
-                    );
+                    let none = samples == 0 || matches!(depth, Depth::Int32 | Depth::Float);
+                    assert!(format == FileFormat::Flac && none);
                     continue;
                 };
                 assert!(is_sound(&bytes));

@@ -32,9 +32,9 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     /// Show what is inside .ncx files (needs no weights)
     Info(info::InfoArgs),
-    /// Turn pictures into arrays of codes
+    /// Turn pictures into arrays of codes or latents
     Tokenize(tokenize::TokenizeArgs),
-    /// Turn arrays of codes back into pictures
+    /// Turn arrays of codes or latents back into pictures
     Detokenize(detokenize::DetokenizeArgs),
     /// Make smaller codebooks
     #[command(subcommand)]

@@ -6,6 +6,8 @@ pub mod depth;
 pub mod digest;
 pub mod error;
 pub mod family;
+pub mod index_context;
+pub mod index_restorer;
 pub mod layers;
 pub mod limits;
 pub mod noise;

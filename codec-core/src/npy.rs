@@ -18,6 +18,12 @@ pub enum Element {
     U16,
     /// `uint32`.
     U32,
+    /// `int8`.
+    I8,
+    /// `int16`.
+    I16,
+    /// `int32`.
+    I32,
 }
 
 /// Whether these bytes begin as an array file.
@@ -26,13 +32,16 @@ pub fn is_npy(bytes: &[u8]) -> bool {
 }
 
 /// Writes integers in row-major order; those that do not fit the element type are cut to it.
-pub fn write(shape: &[usize], values: &[u32], element: Element) -> Vec<u8> {
+pub fn write(shape: &[usize], values: &[i64], element: Element) -> Vec<u8> {
     let sides: Vec<String> = shape.iter().map(usize::to_string).collect();
     // A tuple of one element keeps its comma.
     let comma = if shape.len() == 1 { "," } else { "" };
     let descr = match element {
         Element::U16 => "<u2",
         Element::U32 => "<u4",
+        Element::I8 => "|i1",
+        Element::I16 => "<i2",
+        Element::I32 => "<i4",
     };
     let mut header = format!(
         "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}",
@@ -46,10 +55,17 @@ pub fn write(shape: &[usize], values: &[u32], element: Element) -> Vec<u8> {
     bytes.extend([1, 0]);
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.into_bytes());
-    match element {
-        Element::U16 => bytes.extend(values.iter().flat_map(|&v| (v as u16).to_le_bytes())),
-        Element::U32 => bytes.extend(values.iter().flat_map(|&v| v.to_le_bytes())),
-    }
+    // Two's complement: the low bytes are those of the shorter type, with a sign or without.
+    let size = match element {
+        Element::I8 => 1,
+        Element::U16 | Element::I16 => 2,
+        Element::U32 | Element::I32 => 4,
+    };
+    bytes.extend(
+        values
+            .iter()
+            .flat_map(|v| v.to_le_bytes().into_iter().take(size)),
+    );
     bytes
 }
 
@@ -171,16 +187,20 @@ mod tests {
     fn arrays_come_back_with_what_follows() {
         for shape in [&[][..], &[1], &[2, 3], &[1, 1, 6]] {
             let count = shape.iter().product::<usize>();
-            let values: Vec<u32> = (0..count as u32).map(|v| v * 1000).collect();
-            for element in [Element::U16, Element::U32] {
+            for (element, size, scale) in [
+                (Element::U16, 2, 1000),
+                (Element::U32, 4, 100_000_000),
+                (Element::I8, 1, -20),
+                (Element::I16, 2, -1000),
+                (Element::I32, 4, -100_000_000),
+            ] {
+                let values: Vec<i64> = (0..count as i64).map(|v| v * scale).collect();
                 let mut bytes = write(shape, &values, element);
-                let size = if element == Element::U16 { 2 } else { 4 };
                 assert_eq!((bytes.len() - count * size) % ALIGNMENT, 0);
                 bytes.extend(b"rest");
                 let (array, rest) = read(&bytes).unwrap();
                 assert_eq!(array.shape(), shape);
-                let expected: Vec<i64> = values.iter().map(|&v| v.into()).collect();
-                assert_eq!(array.as_integers().unwrap(), expected);
+                assert_eq!(array.as_integers().unwrap(), values);
                 assert_eq!(rest, b"rest");
             }
         }

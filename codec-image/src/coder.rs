@@ -149,7 +149,7 @@ pub trait ImageCoder: Send {
         MAX_TILE_PIXELS
     }
 
-    /// The model's codebooks, if it has any.
+    /// The model's codes or latents as arrays, if it offers them.
     fn tokenizer(&self) -> Option<&dyn ImageTokenizer> {
         None
     }

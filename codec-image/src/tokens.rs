@@ -1,4 +1,5 @@
-//! Pictures as arrays of codes and back, for models with a codebook.
+//! Pictures as arrays of codes or latents and back, for models with a codebook and for those whose latents stand for the
+//! picture by themselves.
 
 use codec_core::container::Color;
 use codec_core::{Error, Limits};
@@ -8,23 +9,42 @@ use crate::file::MAX_TILE_PIXELS;
 use crate::file::pixels::gray_to_rgb;
 use crate::picture::Picture;
 
-pub use codec_core::tokens::{Format, Layout, Media, NAMES, Tokens};
+pub use codec_core::tokens::{Alphabet, Format, Layout, Media, NAMES, Tokens};
 
-/// A model with codebooks on a device. Object-safe, as [`ImageCoder`](crate::coder::ImageCoder) is.
+/// A model on a device whose codes or latents others may work with. Object-safe, as [`ImageCoder`](crate::coder::ImageCoder) is.
 pub trait ImageTokenizer {
-    /// Codes of a picture, `[codebooks, height, width]` in blocks; what the last blocks lack is filled by repeating the
-    /// border.
+    /// Codes of a picture, `[codebooks, height, width]` in blocks, or latents, `[channels, height, width]`; what the last
+    /// blocks lack is filled as for a file of one tile.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for an empty picture or a buffer of the wrong length, device errors.
     fn tokenize(&self, picture: RgbTile<'_>) -> Result<Tokens, Error>;
 
-    /// `3 * width * height` RGB samples of codes, row by row. Whose codes they are is the caller's to check.
+    /// `3 * width * height` RGB samples of tokens, row by row: those of a file of one tile. Whose tokens they are is the
+    /// caller's to check.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for tokens that are not a picture's or do not fit its size or this model's codebook, device
-    /// errors.
+    /// [`Error::Malformed`] for tokens that are not a picture's or do not fit its size or this model's codebook or range,
+    /// device errors.
     fn detokenize(&self, tokens: &Tokens) -> Result<Vec<u8>, Error>;
+
+    /// The tokens with what is lost filled in by a model of what is likely there.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model that has learned nothing of the kind, and those of [`ImageTokenizer::detokenize`].
+    fn restore(&self, tokens: &Tokens) -> Result<Tokens, Error> {
+        Err(no_restorer(tokens))
+    }
+}
+
+/// What to say of lost codes that nothing can restore.
+pub(crate) fn no_restorer(tokens: &Tokens) -> Error {
+    let lost = tokens.lost().iter().filter(|lost| **lost).count();
+    Error::unsupported(format!(
+        "{lost} of {} codes are lost, and model '{}' has no transformer that restores them",
+        tokens.lost().len(),
+        tokens.model
+    ))
 }
 
 /// The size of the picture that tokens stand for.
@@ -38,7 +58,7 @@ pub fn picture_size(tokens: &Tokens) -> Result<[u32; 2], Error> {
     }
 }
 
-/// Codes of a whole picture; gray is taken as colour, alpha and metadata are left out.
+/// Tokens of a whole picture; gray is taken as colour, alpha and metadata are left out.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`] beyond [`MAX_TILE_PIXELS`], and those of [`ImageTokenizer::tokenize`].
@@ -60,7 +80,7 @@ pub fn tokenize(tokenizer: &dyn ImageTokenizer, picture: &Picture) -> Result<Tok
     })
 }
 
-/// The picture of codes.
+/// The picture of tokens; lost codes are restored first.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`] for pictures beyond `limits` or [`MAX_TILE_PIXELS`], and those of
@@ -73,10 +93,15 @@ pub fn detokenize(
     let [width, height] = picture_size(tokens)?;
     limits.check_picture(width, height)?;
     check_pixels(width, height)?;
-    Picture::new(width, height, Color::Rgb, tokenizer.detokenize(tokens)?)
+    let samples = if tokens.lost().is_empty() {
+        tokenizer.detokenize(tokens)?
+    } else {
+        tokenizer.detokenize(&tokenizer.restore(tokens)?)?
+    };
+    Picture::new(width, height, Color::Rgb, samples)
 }
 
-/// A picture is one tile here: blocks of neighbouring tiles would not line up.
+/// A picture is one tile here: blocks of neighbouring tiles would not line up, and latents at their borders would differ.
 fn check_pixels(width: u32, height: u32) -> Result<(), Error> {
     let actual = u64::from(width) * u64::from(height);
     if actual > MAX_TILE_PIXELS {

@@ -13,6 +13,7 @@ use codec_image::tokens::{self, ImageTokenizer, Tokens};
 
 use crate::backends;
 use crate::device::Device;
+use crate::model::AnyModel;
 use crate::store::ModelStore;
 
 /// A model with its weights on a device, ready to encode and decode.
@@ -53,7 +54,7 @@ impl Codec {
         let Some(bytes) = weights else {
             return Self::new(&known(model.unwrap_or(pretrained::DEFAULT))?, device);
         };
-        let weights = ImageModel::from_bytes(bytes)?;
+        let weights = AnyModel::from_bytes(bytes)?.into_image()?;
         let name = weights.name();
         if let Some(model) = model.filter(|model| *model != name) {
             return Err(Error::bad_parameter(format!(
@@ -98,7 +99,7 @@ impl Codec {
             Some(bytes) => {
                 // Any other file is the wrong one, whether or not it holds weights.
                 check_digest(model, digest, Digest::of(bytes))?;
-                ImageModel::from_bytes(bytes)?
+                AnyModel::from_bytes(bytes)?.into_image()?
             }
             None => known(model)?,
         };
@@ -109,7 +110,7 @@ impl Codec {
     fn new(weights: &ImageModel, device: &Device) -> Result<Self, Error> {
         Ok(Self {
             id: identity(weights),
-            coder: backends::coder(weights, device)?,
+            coder: backends::image_coder(weights, device)?,
         })
     }
 
@@ -163,7 +164,7 @@ impl Codec {
         Ok(Decoded { picture, stages })
     }
 
-    /// Codes of a picture, for models with a codebook. Gray is taken as colour; alpha and metadata are left out.
+    /// Codes of a picture, for models with a codebook, or latents of models that offer them. Gray is taken as colour; alpha and metadata are left out.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for other models, and those of [`tokens::tokenize`].
@@ -171,7 +172,7 @@ impl Codec {
         tokens::tokenize(self.tokenizer()?, picture)
     }
 
-    /// The picture of codes.
+    /// The picture of tokens.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] or [`Error::WeightsMismatch`] for tokens of another model, and those of
@@ -184,7 +185,7 @@ impl Codec {
     fn tokenizer(&self) -> Result<&dyn ImageTokenizer, Error> {
         self.coder.tokenizer().ok_or_else(|| {
             Error::unsupported(format!(
-                "tokens of model '{}': it has no codebook",
+                "tokens of model '{}': it has neither a codebook nor latents to work with",
                 self.id.name
             ))
         })
@@ -194,7 +195,7 @@ impl Codec {
 /// Weights that this build contains or that the user imported.
 fn known(name: &str) -> Result<ImageModel, Error> {
     if let Some(bytes) = pretrained::get(name) {
-        return ImageModel::from_bytes(bytes);
+        return AnyModel::from_bytes(bytes)?.into_image();
     }
     let unknown = || Error::UnknownModel {
         name: name.to_owned(),
@@ -206,7 +207,7 @@ fn known(name: &str) -> Result<ImageModel, Error> {
     else {
         return Err(unknown());
     };
-    ImageModel::from_bytes(&bytes)
+    AnyModel::from_bytes(&bytes)?.into_image()
 }
 
 fn identity(weights: &ImageModel) -> ModelId {

@@ -34,6 +34,7 @@ mod device;
 #[cfg(feature = "distributed")]
 pub mod distributed;
 mod info;
+mod model;
 pub mod models;
 mod store;
 mod threads;
@@ -50,14 +51,15 @@ pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TI
 pub use codec_image::io;
 pub use codec_image::picture::{Metadata, Picture};
 pub use codec_image::tokens::{
-    Format as TokenFormat, Layout, Media, NAMES as TOKEN_FORMATS, Tokens,
+    Alphabet, Format as TokenFormat, Layout, Media, NAMES as TOKEN_FORMATS, Tokens,
 };
 
 /// What only the tests of this crate use.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::backends::trace;
+    pub use crate::backends::{audio_coder, trace};
     pub use crate::device::guard::{depth, guard};
+    pub use crate::model::AnyModel;
     pub use codec_core::weights;
     pub use codec_image::models::ImageModel;
 

@@ -10,13 +10,12 @@ use codec_datasets::SplitMix64;
 
 use crate::TrainError;
 use crate::data::{Batches, HostBatch, Source};
+use crate::family::with_task;
 use crate::gradients::Alone;
 use crate::losses::Domain;
 use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::recipe::{Recipe, Stage};
-use crate::task::walloc::WallocTask;
-use crate::task::wpmr::WpmrTask;
 use crate::task::{Readings, Task};
 
 /// Batches of generated pictures, used in turn.
@@ -105,11 +104,7 @@ where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    match recipe.family.as_str() {
-        "wpmr" => measure::<B, _>(&WpmrTask::new(recipe)?, recipe, options, device),
-        "walloc" => measure::<B, _>(&WallocTask::new(recipe)?, recipe, options, device),
-        other => Err(crate::family::unknown_family(other)),
-    }
+    with_task!(B, recipe, task => measure::<B, _>(&task, recipe, options, device))
 }
 
 /// Where the batches come from.

@@ -9,14 +9,13 @@ use codec_datasets::SplitMix64;
 
 use crate::TrainError;
 use crate::data::HostBatch;
+use crate::family::with_task;
 use crate::gradients::Alone;
 use crate::losses::Domain;
 use crate::networks::{Networks, Raw};
 use crate::objective::Objective;
 use crate::recipe::{Recipe, Stage};
 use crate::step::{Samples, batch};
-use crate::task::walloc::WallocTask;
-use crate::task::wpmr::WpmrTask;
 use crate::task::{Macs, Task};
 
 /// What training a recipe's model costs.
@@ -51,11 +50,7 @@ where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    match recipe.family.as_str() {
-        "wpmr" => of::<B, _>(&WpmrTask::new(recipe)?, recipe, device),
-        "walloc" => of::<B, _>(&WallocTask::new(recipe)?, recipe, device),
-        other => Err(crate::family::unknown_family(other)),
-    }
+    with_task!(B, recipe, task => of::<B, _>(&task, recipe, device))
 }
 
 fn of<B, T>(

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 
+use codec_core::weights::WeightsFile;
+use codec_image::models::ImageModel;
 use codec_train::internals::{Disk, Storage, averages, checkpoints, train_stored, verify};
 use codec_train::{
     Alone, Event, Observer, Outcome, Recipe, Resume, RunOptions, TrainError, WEIGHTS,
@@ -410,11 +412,34 @@ fn a_run_is_not_overwritten_and_can_go_on_elsewhere() {
     assert!(place.weights("a") == place.weights("b"));
 }
 
-/// A family without a rate term trains, stops and goes on in the same way.
+fn vqgan(quantizer: &str) -> String {
+    format!(
+        r#"
+            name = "vqgan/test"
+            family = "vqgan"
+            seed = 5
+            [model]
+            quantizer = "{quantizer}"
+            n_embed = 24
+            embed_dim = 6
+            [model.ddconfig]
+            double_z = false
+            z_channels = 5
+            resolution = 32
+            in_channels = 3
+            out_ch = 3
+            ch = 32
+            ch_mult = [1, 2]
+            num_res_blocks = 1
+            attn_resolutions = [16]
+        "#
+    )
+}
+
+/// Families without a rate term train, stop and go on in the same way, and what they export is a model.
 #[test]
-fn walloc_trains_and_resumes() {
-    let mut place = Place::new();
-    let text = r#"
+fn other_families_train_and_resume() {
+    let walloc = r#"
         name = "walloc/test"
         family = "walloc"
         seed = 5
@@ -422,6 +447,70 @@ fn walloc_trains_and_resumes() {
         J = 2
         Nd = 32
         latent_dim = 4
+    "#;
+    for (family, model) in [
+        ("walloc", walloc.to_owned()),
+        ("vqgan", vqgan("sim")),
+        ("vqgan", vqgan("straight")),
+    ] {
+        trains_and_resumes(family, &model);
+    }
+}
+
+/// An exported weights file is a place to start from, for every family whose parameters it has.
+#[test]
+fn exported_weights_are_a_start() {
+    let weights = trains_and_resumes("vqgan", &vqgan("sim"));
+    let mut place = Place::new();
+    let init = place.out("init.safetensors");
+    fs::write(&init, weights).unwrap();
+    let data = place.out("data");
+    let text = format!(
+        "{}{}",
+        vqgan("sim"),
+        DATA.replace("DATA", data.to_str().unwrap())
+    );
+    place.recipe = Recipe::parse(&text).unwrap();
+    let mut options = place.options("again");
+    options.init = Some(init);
+    let (_, events) = run(&place.recipe, &options, &Disk).unwrap();
+    let afresh =
+        |event: &Event| matches!(event, Event::Warning { message } if message.contains("afresh"));
+    assert!(!events.iter().any(afresh), "{events:?}");
+}
+
+/// What learns from a tokenizer's codes trains, stops and goes on, and what it exports is the tokenizer with one part more.
+#[test]
+fn parts_of_a_tokenizer_train_and_resume() {
+    let tokenizer = trains_and_resumes("vqgan", &vqgan("sim"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.safetensors");
+    fs::write(&path, &tokenizer).unwrap();
+    let before = WeightsFile::from_bytes(&tokenizer).unwrap();
+    for (family, sizes) in [
+        (
+            "index_context",
+            "rows = 1\ncolumns = 1\nembedding = 3\nwidth = 8",
+        ),
+        (
+            "index_restorer",
+            "side = 16\nwidth = 8\nheads = 2\nblocks = 1",
+        ),
+    ] {
+        let model = format!(
+            "name = \"part/test\"\nfamily = \"{family}\"\nseed = 5\n[model]\ntokenizer = {path:?}\n{sizes}\n"
+        );
+        let after = WeightsFile::from_bytes(&trains_and_resumes("vqgan", &model)).unwrap();
+        let kept = before.tensors.iter();
+        for (name, tensor) in kept {
+            assert_eq!(after.tensors.get(name), Some(tensor), "{name}");
+        }
+        assert!(after.tensors.len() > before.tensors.len());
+    }
+}
+
+/// Data and schedule of short runs.
+const DATA: &str = r#"
         [data]
         train = "DATA"
         validation = "DATA"
@@ -436,9 +525,13 @@ fn walloc_trains_and_resumes() {
         steps = 4
         patch = 32
         batch = 2
-    "#;
+"#;
+
+fn trains_and_resumes(family: &str, model: &str) -> Vec<u8> {
+    let mut place = Place::new();
     let data = place.out("data");
-    place.recipe = Recipe::parse(&text.replace("DATA", data.to_str().unwrap())).unwrap();
+    let text = format!("{model}{}", DATA.replace("DATA", data.to_str().unwrap()));
+    place.recipe = Recipe::parse(&text).unwrap();
     let (_, events) = place.run("whole").unwrap();
     assert!(!events.is_empty());
     let mut options = place.options("parts");
@@ -446,6 +539,8 @@ fn walloc_trains_and_resumes() {
     run(&place.recipe, &options, &Disk).unwrap();
     place.run("parts").unwrap();
     assert_eq!(place.weights("whole"), place.weights("parts"));
-    let weights = codec_core::weights::WeightsFile::from_bytes(&place.weights("whole")).unwrap();
-    assert_eq!(weights.family, "walloc");
+    let weights = WeightsFile::from_bytes(&place.weights("whole")).unwrap();
+    assert_eq!(weights.family, family);
+    ImageModel::from_bytes(&place.weights("whole")).unwrap();
+    place.weights("whole")
 }

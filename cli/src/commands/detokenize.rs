@@ -1,4 +1,4 @@
-//! `codec detokenize`: files of codes to pictures.
+//! `codec detokenize`: files of codes or latents to pictures.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,13 +19,14 @@ const EXAMPLES: &str = "\
 Examples:
   codec detokenize photo.npy                 write photo.png beside it
   codec detokenize photo.npy copy.webp       the format follows the name
+  codec detokenize lossy.npy                 lost codes are restored where the model can
   codec detokenize codes -d pictures -n      a whole tree, resumable";
 
 /// Options of `codec detokenize`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DetokenizeArgs {
-    /// Files of codes, folders or - for stdin; the last of two may be the output
+    /// Files of codes or latents, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// Format of the pictures, by extension [default: by output name, else png]
@@ -100,12 +101,18 @@ impl Session<'_> {
         let elapsed = started.elapsed();
         let (width, height) = (picture.width, picture.height);
         let bytes = size(written.len() as u64);
+        let restored = tokens.lost().iter().filter(|lost| **lost).count();
+        let of_restored = match restored {
+            0 => String::new(),
+            count => format!("  {count} of {} codes restored", tokens.codes().len()),
+        };
         Ok(Outcome {
-            line: format!("{width}x{height}  {bytes}  {}", time(elapsed)),
+            line: format!("{width}x{height}  {bytes}{of_restored}  {}", time(elapsed)),
             json: json!({
                 "width": width,
                 "height": height,
                 "bytes": written.len(),
+                "restored": restored,
                 "model": tokens.model,
                 "digest": tokens.digest.to_string(),
                 "seconds": elapsed.as_secs_f64(),

@@ -1,10 +1,10 @@
-//! `codec tokenize`: pictures to files of codes.
+//! `codec tokenize`: pictures to files of codes or latents.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use codec::{Codec, Layout, Limits, TOKEN_FORMATS, TokenFormat, io};
+use codec::{Alphabet, Codec, Layout, Limits, TOKEN_FORMATS, TokenFormat, io};
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, OutputArgs};
@@ -18,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   codec tokenize photo.png -m vqgan-f16             write photo.npy beside it
   codec tokenize photo.png codes.jsonl -m vqgan-f16 the format follows the name
+  codec tokenize photos -d latents -m walloc-16x    signed latents to learn on
+  codec tokenize photo.png -m vqgan-f16 --lose 0.2  as if a fifth of the codes got lost
   codec tokenize photos -d codes -m vqgan-f16 --manifest codes/all.jsonl -n";
 
 /// Options of `codec tokenize`.
@@ -36,13 +38,16 @@ pub struct TokenizeArgs {
     /// Keep the first codebooks only [default: all]
     #[arg(long, value_name = "N")]
     pub codebooks: Option<usize>,
+    /// Leave out this share of the codes at random, to try what a channel that loses them does
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub lose: Option<f64>,
     /// Write one JSON line per file that was done to this file
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
     pub limit_pixels: u64,
-    /// Model with a codebook, as listed by codec models list
+    /// Model with a codebook or latents, as listed by codec models list
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Weights file instead of a model's name
@@ -58,6 +63,26 @@ pub struct TokenizeArgs {
 
 fn parse<T: std::str::FromStr<Err = codec::Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e: codec::Error| e.to_string())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    Err("expected 0 to 1".to_owned())
+}
+
+/// Which of `count` codes are lost, the same ones on every call.
+fn losses(count: usize, share: f64) -> Vec<bool> {
+    let mut state = 0u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..count).map(|_| next() < share).collect()
 }
 
 /// Runs the command.
@@ -123,15 +148,23 @@ fn tokenize(
     if let Some(count) = args.codebooks {
         tokens = tokens.first_codebooks(count)?;
     }
+    if let Some(share) = args.lose {
+        let count = tokens.codes().len();
+        tokens = tokens.with_lost(losses(count, share))?;
+    }
     let bytes = format(args, job).write(&tokens, args.layout)?;
     job.target.write(&bytes, args.output.force)?;
     let elapsed = started.elapsed();
     let (width, height) = (picture.width, picture.height);
-    let count = tokens.codes().len();
+    let count: usize = tokens.shape().iter().product();
+    let (kind, largest) = match tokens.alphabet() {
+        Alphabet::Codes { size } => ("codebook_size", size),
+        Alphabet::Latents { limit } => ("limit", limit),
+    };
     Ok(Outcome {
         line: format!(
-            "{width}x{height}  {count} codes of {}  {}  {}",
-            tokens.codebook_size(),
+            "{width}x{height}  {count} {}  {}  {}",
+            tokens.alphabet(),
             size(bytes.len() as u64),
             time(elapsed)
         ),
@@ -139,7 +172,7 @@ fn tokenize(
             "width": width,
             "height": height,
             "shape": tokens.shape(),
-            "codebook_size": tokens.codebook_size(),
+            kind: largest,
             "layout": args.layout.to_string(),
             "bytes": bytes.len(),
             "model": tokens.model,
@@ -195,17 +228,32 @@ mod tests {
     #[test]
     fn every_option_parses() {
         let args = tokenize(
-            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 \
+            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 --lose 0.2 \
              -m vqgan-f16 --weights w.bin -d out -n --json",
         );
         assert_eq!(args.format, Some(TokenFormat::Jsonl));
         assert_eq!((args.layout, args.codebooks), (Layout::Delay, Some(3)));
         assert_eq!(args.manifest, Some("m.jsonl".into()));
         assert_eq!(args.limit_pixels, 5);
-        for wrong in ["--format csv", "--layout random", "--codebooks none"] {
+        assert_eq!(args.lose, Some(0.2));
+        for wrong in [
+            "--format csv",
+            "--layout random",
+            "--codebooks none",
+            "--lose 2",
+        ] {
             let parsed = crate::args::tests::parse(&format!("tokenize a.png {wrong}"));
             assert!(parsed.is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn losses_are_a_share_and_always_the_same() {
+        let lost = losses(10_000, 0.2);
+        let number = lost.iter().filter(|lost| **lost).count();
+        assert!((1_800..2_200).contains(&number), "{number}");
+        assert_eq!(lost, losses(10_000, 0.2));
+        assert!(!losses(100, 0.0).contains(&true));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod names;
 mod rates;
 mod round_trip;
 mod statuses;
+mod tokens;
 
 use codec_tests::program::Sandbox;
 

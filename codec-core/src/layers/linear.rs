@@ -19,17 +19,14 @@ impl<B: Backend> Linear<B> {
     /// The layer of a checkpoint, tensors `weight` and `bias`. The weights may have trailing dimensions of 1, as those of
     /// a convolution with one tap.
     pub fn load([input, output]: [usize; 2], loader: &Loader<'_, B>) -> Self {
+        let shape = [output, input];
         let weight = match loader.shape("weight").map_or(2, <[usize]>::len) {
-            3 => loader
-                .tensor("weight", [output, input, 1])
-                .reshape([output, input]),
-            4 => loader
-                .tensor("weight", [output, input, 1, 1])
-                .reshape([output, input]),
-            _ => loader.tensor("weight", [output, input]),
+            3 => loader.reshaped("weight", [output, input, 1], shape),
+            4 => loader.reshaped("weight", [output, input, 1, 1], shape),
+            _ => loader.param("weight", shape),
         };
         Self {
-            weight: Param::from_tensor(weight),
+            weight,
             bias: loader.param("bias", [output]),
         }
     }

@@ -1,4 +1,4 @@
-//! Orders of an array of codes.
+//! Orders of an array of codes or latents.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Tokens;
 use crate::Error;
 
-/// Order of the codes in an array. Positions are frames, or the rows of a picture one after the other.
+/// Order of the codes in an array; channels of latents take the place of codebooks. Positions are frames, or the rows of a
+/// picture one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -20,7 +21,7 @@ pub enum Layout {
     /// As `time`, in one dimension.
     Flat,
     /// One codebook after the other, codebook k shifted by k positions: `[codebooks, positions + codebooks - 1]`. Where
-    /// nothing is, the array has the number of codes (Copet et al. 2023, arXiv 2306.05284).
+    /// nothing is, the array has the number after the largest, so the number of codes (Copet et al. 2023, arXiv 2306.05284).
     Delay,
 }
 
@@ -66,29 +67,29 @@ impl Layout {
     }
 
     /// The array of `tokens`.
-    pub(super) fn arrange(self, tokens: &Tokens) -> Result<Vec<u32>, Error> {
+    pub(super) fn arrange(self, tokens: &Tokens) -> Result<Vec<i64>, Error> {
         let (codebooks, positions) = (tokens.codebooks(), tokens.positions());
         let length = self.shape(tokens.shape())?.iter().product();
-        let mut array = vec![tokens.codebook_size(); length];
-        for (k, codes) in tokens.codes().chunks(positions.max(1)).enumerate() {
-            for (position, &code) in codes.iter().enumerate() {
+        let mut array = vec![tokens.alphabet().gap(); length];
+        for (k, row) in tokens.integers().chunks(positions.max(1)).enumerate() {
+            for (position, &integer) in row.iter().enumerate() {
                 if let Some(slot) = array.get_mut(self.place(k, position, codebooks, positions)) {
-                    *slot = code;
+                    *slot = integer;
                 }
             }
         }
         Ok(array)
     }
 
-    /// Codes of shape `shape` from their array.
-    pub(super) fn restore(self, array: &[u32], shape: &[usize]) -> Result<Vec<u32>, Error> {
+    /// Integers of shape `shape` from their array.
+    pub(super) fn restore(self, array: &[i64], shape: &[usize]) -> Result<Vec<i64>, Error> {
         let length = self
             .shape(shape)?
             .iter()
             .try_fold(1usize, |n, &side| n.checked_mul(side));
         if length != Some(array.len()) {
             return Err(Error::malformed(format!(
-                "{} codes in layout {self} for a shape of {shape:?}",
+                "{} integers in layout {self} for a shape of {shape:?}",
                 array.len()
             )));
         }

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use super::places::Place;
 use super::tensors::{HostTensor, Tensors};
 use crate::Error;
 
@@ -77,6 +78,8 @@ pub struct Loader<'a, B: Backend> {
     prefix: String,
     frozen: bool,
     report: Rc<RefCell<Report>>,
+    /// Where each parameter came from.
+    places: Rc<RefCell<BTreeMap<ParamId, Place>>>,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
@@ -88,6 +91,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             prefix: String::new(),
             frozen: false,
             report: Rc::default(),
+            places: Rc::default(),
         }
     }
 
@@ -161,11 +165,31 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Takes a parameter to the device.
     pub fn param<const D: usize>(&self, name: &str, shape: [usize; D]) -> Param<Tensor<B, D>> {
-        let param = Param::from_tensor(self.tensor(name, shape));
+        self.reshaped(name, shape, shape)
+    }
+
+    /// Takes a parameter to the device that has another shape in the checkpoint, with the same values in the same order.
+    pub fn reshaped<const D: usize, const E: usize>(
+        &self,
+        name: &str,
+        stored: [usize; D],
+        shape: [usize; E],
+    ) -> Param<Tensor<B, E>> {
+        let param = Param::from_tensor(self.tensor(name, stored).reshape(shape));
+        let place = Place {
+            name: self.name(name),
+            shape: stored.to_vec(),
+        };
+        self.places.borrow_mut().insert(param.id, place);
         if self.frozen {
             return param.set_require_grad(false);
         }
         param
+    }
+
+    /// Where parameters that this loader gave came from.
+    pub(super) fn place(&self, id: ParamId) -> Option<Place> {
+        self.places.borrow().get(&id).cloned()
     }
 
     /// Marks a tensor of this part as known, though the network does without it (buffers that follow from others).

@@ -6,10 +6,12 @@
 mod checkpoint;
 mod file;
 mod loader;
+mod places;
 mod tensors;
 
 pub use checkpoint::Checkpoint;
 pub use file::WeightsFile;
 pub(crate) use file::metadata_entry;
 pub use loader::{Loader, Misshaped, Report};
+pub use places::{Place, Places, Start, initial};
 pub use tensors::{HostTensor, Tensors, Values};

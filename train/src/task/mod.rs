@@ -1,6 +1,10 @@
 //! What a model family tells the training loop.
 
+pub mod index_context;
+pub mod index_restorer;
 mod pictures;
+mod tokenizer;
+pub mod vqgan;
 pub mod walloc;
 pub mod wpmr;
 

@@ -17,6 +17,7 @@ use crate::checkpoint::Best;
 use crate::collective::{digest, with_noise};
 use crate::data::{Batches, HostBatch, Source};
 use crate::events::{Event, Metrics, MetricsFile, Observer, StepMetrics};
+use crate::family::with_task;
 use crate::fault::Found;
 use crate::gradients::{Alone, Exchange};
 use crate::losses::adversarial::Discriminator;
@@ -29,8 +30,6 @@ use crate::recorder::Recorder;
 use crate::step::{Mean, Regime, Samples, batch};
 use crate::storage::{Disk, Storage};
 use crate::task::Task;
-use crate::task::walloc::WallocTask;
-use crate::task::wpmr::WpmrTask;
 
 /// Steps between reports.
 const REPORT_EVERY: u64 = 20;
@@ -90,19 +89,10 @@ where
     B::InnerBackend: CodecBackend,
     E: Exchange<B>,
 {
-    match recipe.family.as_str() {
-        "wpmr" => {
-            let task = WpmrTask::new(recipe)?;
-            Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
-                .run(stop, exchange)
-        }
-        "walloc" => {
-            let task = WallocTask::new(recipe)?;
-            Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
-                .run(stop, exchange)
-        }
-        other => Err(crate::family::unknown_family(other)),
-    }
+    with_task!(B, recipe, task => {
+        Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
+            .run(stop, exchange)
+    })
 }
 
 /// As [`train`], on several devices of this machine and, with `nodes`, of others. See [`collective`](crate::collective).

@@ -55,4 +55,12 @@ impl LossWeights {
         commitment(latents.clone(), rows.clone()).mul_scalar(self.commitment)
             + codebook(latents, rows).mul_scalar(self.codebook)
     }
+
+    /// The weighted sum for each of `n` latents, `[n]`; its mean is [`LossWeights::of`].
+    pub fn of_rows<B: Backend>(self, latents: Tensor<B, 2>, rows: Tensor<B, 2>) -> Tensor<B, 1> {
+        let n = latents.dims()[0];
+        let squares = |a: Tensor<B, 2>, b: Tensor<B, 2>| (a - b).square().mean_dim(1).reshape([n]);
+        squares(latents.clone(), rows.clone().detach()).mul_scalar(self.commitment)
+            + squares(latents.detach(), rows).mul_scalar(self.codebook)
+    }
 }

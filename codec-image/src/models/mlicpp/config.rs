@@ -10,6 +10,8 @@ const MAX_WIDTH: usize = 4_096;
 const MAX_SLICES: usize = 64;
 /// Largest side of an attention window.
 const MAX_WINDOW: usize = 15;
+/// Most blocks in place of a residual block.
+const MAX_MIXING: usize = 16;
 /// Channels of a head of the global context between slices in the published models.
 const GLOBAL_HEAD: usize = 32;
 
@@ -48,6 +50,18 @@ pub struct MlicppConfig {
     pub channel_hidden: Vec<usize>,
     /// Hidden widths of the residual prediction; those of the old generation follow from its input and are not listed.
     pub lrp_hidden: Vec<usize>,
+    /// MLICv2: token mixing blocks in place of each residual block that keeps the size. None in MLIC++; the paper's number is
+    /// not known for certain, we read two.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub token_mixing: usize,
+    /// MLICv2: global context within the first slice, too, where the hyperprior's features say which anchors matter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_slice_context: bool,
+}
+
+/// So that files of MLIC++ say nothing of MLICv2.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What a configuration file may say; anything else in it is ignored.
@@ -65,6 +79,8 @@ struct Given {
     entropy_hidden: Option<Vec<usize>>,
     channel_hidden: Option<Vec<usize>>,
     lrp_hidden: Option<Vec<usize>>,
+    token_mixing: Option<usize>,
+    first_slice_context: Option<bool>,
 }
 
 impl MlicppConfig {
@@ -124,6 +140,12 @@ impl MlicppConfig {
             true => Variant::Old,
             false => Variant::New,
         };
+        let mixing = (0..=MAX_MIXING)
+            .take_while(|i| {
+                let name = format!("g_a.analysis_transform.1.{i}.norm1.weight");
+                tensors.contains(&name)
+            })
+            .count();
         let config = Self {
             width,
             latents,
@@ -138,6 +160,8 @@ impl MlicppConfig {
                 Variant::New => hidden("lrp_anchor.0.lrp_transform", ".weight")?,
                 Variant::Old => Vec::new(),
             },
+            token_mixing: mixing,
+            first_slice_context: tensors.contains("global_intra_context.0.reprojection.weight"),
         };
         config.compare(&given)?;
         config.check()?;
@@ -151,11 +175,17 @@ impl MlicppConfig {
             ("slice_num", given.slice_num, self.slice_num),
             ("context_window", given.context_window, self.context_window),
             ("local_heads", given.local_heads, self.local_heads),
+            ("token_mixing", given.token_mixing, self.token_mixing),
         ];
         for (key, given, value) in numbers {
             agree(key, given, &value)?;
         }
         agree("variant", given.variant, &self.variant)?;
+        agree(
+            "first_slice_context",
+            given.first_slice_context,
+            &self.first_slice_context,
+        )?;
         agree(
             "entropy_hidden",
             given.entropy_hidden.as_ref(),
@@ -184,6 +214,16 @@ impl MlicppConfig {
                 "weights: slices of {slice} channels for {} heads and pairs of heads",
                 self.local_heads
             )));
+        }
+        if self.token_mixing > MAX_MIXING {
+            return Err(Error::malformed(format!(
+                "weights: more than {MAX_MIXING} blocks in place of a residual block"
+            )));
+        }
+        if self.token_mixing > 0 && self.variant == Variant::Old {
+            return Err(Error::malformed(
+                "weights: token mixing with the old generation's synthesis, whose first block changes its width",
+            ));
         }
         for index in 1..self.slice_num {
             let heads = self.global_heads(index);

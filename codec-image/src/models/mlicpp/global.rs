@@ -10,6 +10,7 @@ use codec_core::layers::{Conv, ConvConfig, DepthwiseConv};
 use codec_core::weights::Loader;
 
 use super::config::MlicppConfig;
+use super::mixing::Mixer;
 
 /// Heads of the context within a slice.
 const INTRA_HEADS: usize = 2;
@@ -22,40 +23,16 @@ struct Projection<B: Backend> {
 }
 
 impl<B: CodecBackend> Projection<B> {
-    fn load(channels: usize, loader: &Loader<'_, B>) -> Self {
+    fn load([input, output]: [usize; 2], loader: &Loader<'_, B>) -> Self {
         Self {
-            mix: ConvConfig::new([channels, channels], 1).load(&loader.at(0)),
-            spread: DepthwiseConv::load(channels, 3, &loader.at(1)),
+            mix: ConvConfig::new([input, output], 1).load(&loader.at(0)),
+            spread: DepthwiseConv::load(output, 3, &loader.at(1)),
         }
     }
 
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let mixed = self.mix.forward(x, Activation::None);
         self.spread.forward(mixed, Activation::None)
-    }
-}
-
-/// 1x1 convolution, GELU, depthwise 3x3, GELU, 1x1 convolution.
-#[derive(Module, Debug)]
-struct Mixer<B: Backend> {
-    expand: Conv<B>,
-    spread: DepthwiseConv<B>,
-    contract: Conv<B>,
-}
-
-impl<B: CodecBackend> Mixer<B> {
-    fn load([input, hidden, output]: [usize; 3], loader: &Loader<'_, B>) -> Self {
-        Self {
-            expand: ConvConfig::new([input, hidden], 1).load(&loader.at(0)),
-            spread: DepthwiseConv::load(hidden, 3, &loader.at(2)),
-            contract: ConvConfig::new([hidden, output], 1).load(&loader.at(4)),
-        }
-    }
-
-    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let h = B::gelu_exact(self.expand.forward(x, Activation::None));
-        let h = B::gelu_exact(self.spread.forward(h, Activation::None));
-        self.contract.forward(h, Activation::None)
     }
 }
 
@@ -69,11 +46,12 @@ struct LinearAttention<B: Backend> {
 }
 
 impl<B: CodecBackend> LinearAttention<B> {
-    fn load(channels: usize, heads: usize, loader: &Loader<'_, B>) -> Self {
+    /// Queries and keys are of planes with `guide` channels.
+    fn load(guide: usize, channels: usize, heads: usize, loader: &Loader<'_, B>) -> Self {
         Self {
-            queries: Projection::load(channels, &loader.at("queries")),
-            keys: Projection::load(channels, &loader.at("keys")),
-            values: Projection::load(channels, &loader.at("values")),
+            queries: Projection::load([guide, channels], &loader.at("queries")),
+            keys: Projection::load([guide, channels], &loader.at("keys")),
+            values: Projection::load([channels, channels], &loader.at("values")),
             heads,
         }
     }
@@ -109,7 +87,12 @@ impl<B: CodecBackend> InterContext<B> {
         let channels = index * slice;
         let skip = ConvConfig::new([3 * slice, 2 * slice], 1);
         Self {
-            attention: LinearAttention::load(channels, config.global_heads(index), loader),
+            attention: LinearAttention::load(
+                channels,
+                channels,
+                config.global_heads(index),
+                loader,
+            ),
             reprojection: ConvConfig::new([channels, 3 * slice], 5)
                 .load(&loader.at("reprojection")),
             mlp: Mixer::load([3 * slice, 4 * slice, 2 * slice], &loader.at("mlp")),
@@ -130,7 +113,8 @@ impl<B: CodecBackend> InterContext<B> {
     }
 }
 
-/// Within a slice: what cells far away had in the slice before says which anchors of this one matter.
+/// Within a slice: what cells far away had in the slice before says which anchors of this one matter. For the first slice the
+/// hyperprior's features say so, if the model has that (MLICv2).
 #[derive(Module, Debug)]
 pub struct IntraContext<B: Backend> {
     attention: LinearAttention<B>,
@@ -139,29 +123,29 @@ pub struct IntraContext<B: Backend> {
 }
 
 impl<B: CodecBackend> IntraContext<B> {
-    pub(super) fn load(config: &MlicppConfig, loader: &Loader<'_, B>) -> Self {
+    pub(super) fn load(config: &MlicppConfig, guide: usize, loader: &Loader<'_, B>) -> Self {
         let c = config.slice_channels();
         Self {
-            attention: LinearAttention::load(c, INTRA_HEADS, loader),
+            attention: LinearAttention::load(guide, c, INTRA_HEADS, loader),
             reprojection: ConvConfig::new([c, 2 * c], 5).load(&loader.at("reprojection")),
             mlp: Mixer::load([2 * c, 4 * c, 2 * c], &loader.at("mlp")),
         }
     }
 
-    /// Halves of the slice before, and this slice's anchors with zeros elsewhere.
+    /// Halves of the guide (the slice before, or the hyperprior's features), and this slice's anchors with zeros elsewhere.
     ///
     /// # Shapes
-    /// Anchors and others of the slice before `[n, c, h, w / 2]`, anchors `[n, c, h, w]`, to `[n, 2c, h, w]`.
+    /// Anchors and others of the guide `[n, g, h, w / 2]`, anchors `[n, c, h, w]`, to `[n, 2c, h, w]`.
     ///
     /// # Errors
     /// Odd height or width.
     pub fn forward(
         &self,
-        before: [Tensor<B, 4>; 2],
+        guide: [Tensor<B, 4>; 2],
         anchors: Tensor<B, 4>,
     ) -> Result<Tensor<B, 4>, Error> {
         let attention = &self.attention;
-        let [odd, even] = before;
+        let [odd, even] = guide;
         let q = attention.queries.forward(B::put_cells(even, Parity::Even)?);
         let k = attention.keys.forward(B::put_cells(odd, Parity::Odd)?);
         let v = attention.values.forward(anchors);

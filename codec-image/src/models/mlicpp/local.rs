@@ -9,9 +9,7 @@ use codec_core::layers::{Conv, LayerNorm};
 use codec_core::weights::Loader;
 
 use super::config::MlicppConfig;
-
-/// Added to variances.
-const EPSILON: f64 = 1e-5;
+use super::mixing::{EPSILON, normalize};
 
 /// What the anchors of a slice tell of the cells around them.
 #[derive(Module, Debug)]
@@ -35,13 +33,6 @@ fn linear<B: CodecBackend>([input, output]: [usize; 2], loader: &Loader<'_, B>) 
     let weight = loader.tensor("weight", [output, input]);
     let bias = loader.tensor("bias", [output]);
     Conv::same(weight.reshape([output, input, 1, 1]), bias)
-}
-
-/// Layer normalization over channels.
-fn normalize<B: CodecBackend>(norm: &LayerNorm<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let [n, c, h, w] = x.dims();
-    let rows = x.reshape([n, c, h * w]).swap_dims(1, 2);
-    norm.forward(rows).swap_dims(1, 2).reshape([n, c, h, w])
 }
 
 impl<B: CodecBackend> LocalContext<B> {

@@ -68,18 +68,19 @@ impl<B: CodecBackend> Network<B> {
         observer: Option<Observer<'_, B>>,
     ) -> Result<Tensor<B, 4>, Error> {
         let mut show = Show::new(observer);
+        let halves = halves(&features)?;
         let mut known = Known {
-            halves: halves(&features)?,
+            guide: halves.clone(),
+            halves,
             features,
             decoded: Vec::with_capacity(self.slices.len()),
-            before: None,
         };
         for (index, slice) in self.slices.iter().enumerate() {
             show.slice(index);
             let [anchors, others] = slice.code(&known, code, &mut show)?;
             let plane = B::join_cells(anchors.clone(), others.clone())?;
             known.decoded.push(plane);
-            known.before = Some([anchors, others]);
+            known.guide = [anchors, others];
         }
         Ok(Tensor::cat(known.decoded, 1))
     }

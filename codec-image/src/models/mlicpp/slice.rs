@@ -81,8 +81,8 @@ pub(super) struct Known<B: Backend> {
     pub halves: Halves<B>,
     /// Slices so far.
     pub decoded: Vec<Tensor<B, 4>>,
-    /// The last of them by halves.
-    pub before: Option<Halves<B>>,
+    /// What guides the global context within a slice, by halves: the last of them, for the first one the features.
+    pub guide: Halves<B>,
 }
 
 /// Convolutions of one kernel size with GELU between them.
@@ -125,13 +125,14 @@ impl<B: CodecBackend> ConvStack<B> {
 struct Previous<B: Backend> {
     inter: InterContext<B>,
     channel: ConvStack<B>,
-    intra: IntraContext<B>,
 }
 
 /// Entropy model of one slice.
 #[derive(Module, Debug)]
 pub(super) struct Slice<B: Backend> {
     previous: Option<Previous<B>>,
+    /// The first slice of MLIC++ has none.
+    intra: Option<IntraContext<B>>,
     local: LocalContext<B>,
     anchor_parameters: ConvStack<B>,
     other_parameters: ConvStack<B>,
@@ -165,17 +166,21 @@ impl<B: CodecBackend> Slice<B> {
             Previous {
                 inter: InterContext::load(config, index, &at("global_inter_context")),
                 channel: ConvStack::load(index * c, &config.channel_hidden, 4 * c, 3, &channel),
-                intra: IntraContext::load(config, &at("global_intra_context")),
             }
         });
+        let intra = (!first || config.first_slice_context).then(|| {
+            let guide = if first { 2 * m } else { c };
+            IntraContext::load(config, guide, &at("global_intra_context"))
+        });
+        // Slices that each context is as wide as.
+        let before = if first { 0 } else { 6 };
+        let within = if intra.is_some() { 4 } else { 2 };
         Self {
             previous,
+            intra,
             local: LocalContext::load(config, &at("local_context")),
-            anchor_parameters: parameters("entropy_parameters_anchor", if first { 0 } else { 6 }),
-            other_parameters: parameters(
-                "entropy_parameters_nonanchor",
-                if first { 2 } else { 10 },
-            ),
+            anchor_parameters: parameters("entropy_parameters_anchor", before),
+            other_parameters: parameters("entropy_parameters_nonanchor", before + within),
             anchor_prediction: prediction("lrp_anchor"),
             other_prediction: prediction("lrp_nonanchor"),
         }
@@ -219,8 +224,8 @@ impl<B: CodecBackend> Slice<B> {
         let local = self.local.forward(plane.clone(), Parity::Even)?;
         let mut contexts = vec![local.clone()];
         let mut intra_at_all = None;
-        if let (Some(previous), Some(before)) = (&self.previous, &known.before) {
-            let intra = previous.intra.forward(before.clone(), plane.clone())?;
+        if let Some(intra) = &self.intra {
+            let intra = intra.forward(known.guide.clone(), plane.clone())?;
             show.see("global_intra_ctx", || Ok(intra.clone()))?;
             contexts.push(B::take_cells(intra.clone(), Parity::Even)?);
             intra_at_all = Some(intra);

@@ -9,6 +9,7 @@ use codec_core::layers::{Conv, ConvConfig, Gdn};
 use codec_core::weights::Loader;
 
 use super::config::{MlicppConfig, Variant};
+use super::mixing::TokenMixing;
 
 fn conv3<B: CodecBackend>(channels: [usize; 2], stride: usize, loader: &Loader<'_, B>) -> Conv<B> {
     ConvConfig::new(channels, 3)
@@ -88,6 +89,33 @@ impl<B: CodecBackend> ResidualBlock<B> {
     }
 }
 
+/// A residual block, or MLICv2's blocks in the place of one.
+#[derive(Module, Debug)]
+enum Block<B: Backend> {
+    Residual(ResidualBlock<B>),
+    Mixing(Vec<TokenMixing<B>>),
+}
+
+impl<B: CodecBackend> Block<B> {
+    /// What keeps the size.
+    fn load(config: &MlicppConfig, channels: [usize; 2], loader: &Loader<'_, B>) -> Self {
+        match config.token_mixing {
+            0 => Self::Residual(ResidualBlock::load(channels, loader)),
+            count => {
+                let block = |index: usize| TokenMixing::load(channels[0], &loader.at(index));
+                Self::Mixing((0..count).map(block).collect())
+            }
+        }
+    }
+
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        match self {
+            Self::Residual(block) => block.forward(x),
+            Self::Mixing(blocks) => blocks.iter().fold(x, |x, block| block.forward(x)),
+        }
+    }
+}
+
 /// Residual block of twice the size.
 #[derive(Module, Debug)]
 struct DoublingBlock<B: Backend> {
@@ -117,7 +145,7 @@ impl<B: CodecBackend> DoublingBlock<B> {
 /// `g_a`: pixels to latents.
 #[derive(Module, Debug)]
 pub struct Analysis<B: Backend> {
-    blocks: Vec<ResidualBlock<B>>,
+    blocks: Vec<Block<B>>,
     output: Conv<B>,
 }
 
@@ -127,9 +155,9 @@ impl<B: CodecBackend> Analysis<B> {
         let blocks = (0..6).map(|index| {
             let loader = loader.at("analysis_transform").at(index);
             match index {
-                0 => ResidualBlock::halving([3, n], &loader),
-                2 | 4 => ResidualBlock::halving([n, n], &loader),
-                _ => ResidualBlock::load([n, n], &loader),
+                0 => Block::Residual(ResidualBlock::halving([3, n], &loader)),
+                2 | 4 => Block::Residual(ResidualBlock::halving([n, n], &loader)),
+                _ => Block::load(config, [n, n], &loader),
             }
         });
         let output = loader.at("analysis_transform").at(6);
@@ -149,7 +177,7 @@ impl<B: CodecBackend> Analysis<B> {
 /// `g_s`: latents to pixels.
 #[derive(Module, Debug)]
 pub struct Synthesis<B: Backend> {
-    blocks: Vec<ResidualBlock<B>>,
+    blocks: Vec<Block<B>>,
     doubling: Vec<DoublingBlock<B>>,
     output: Upsample<B>,
 }
@@ -163,8 +191,8 @@ impl<B: CodecBackend> Synthesis<B> {
         };
         let at = |index: usize| loader.at("synthesis_transform").at(index);
         let plain = |index: usize| match index {
-            0 => ResidualBlock::load([m, start], &at(0)),
-            _ => ResidualBlock::load([n, n], &at(index)),
+            0 => Block::load(config, [m, start], &at(0)),
+            _ => Block::load(config, [n, n], &at(index)),
         };
         let doubling = |index: usize| match index {
             1 => DoublingBlock::load([start, n], &at(1)),

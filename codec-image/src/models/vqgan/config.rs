@@ -1,6 +1,8 @@
 //! Hyperparameters of VQGAN, from the shapes of its tensors and what came with the checkpoint.
 
 use codec_core::Error;
+use codec_core::index_context::ContextConfig;
+use codec_core::index_restorer::RestorerConfig;
 use codec_core::layers::quantizer::{LossWeights, Projection, QuantizerConfig};
 use codec_core::weights::Tensors;
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,12 @@ pub struct VqganConfig {
     /// Sizes of smaller codebooks in the file, falling.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<usize>,
+    /// Context model for the codes, if the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
+    /// Transformer that restores lost codes, if the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restorer: Option<RestorerConfig>,
 }
 
 impl VqganConfig {
@@ -125,6 +133,47 @@ impl VqganConfig {
             },
             Kind::Sim => QuantizerConfig::Sim { codes, width },
         }
+    }
+
+    /// Multiply-accumulates of convolutions for a pixel: of encoding and decoding, without attention and search.
+    pub fn macs(&self) -> [f64; 2] {
+        let d = &self.ddconfig;
+        let last = d.ch_mult.len().saturating_sub(1);
+        let conv = |input: usize, output: usize, taps: usize| (input * output * taps) as f64;
+        let block = |input: usize, output: usize| {
+            let shortcut = if input == output {
+                0.0
+            } else {
+                conv(input, output, 1)
+            };
+            conv(input, output, 9) + conv(output, output, 9) + shortcut
+        };
+        let blocks = |before: usize, width: usize, count: usize| {
+            let others = count.saturating_sub(1) as f64;
+            block(before, width) + others * block(width, width)
+        };
+        let pixels = |level: usize| 0.25f64.powi(level as i32);
+        let (deepest, middle) = (d.width(last), 2.0 * block(d.width(last), d.width(last)));
+        let mut encode = conv(d.in_channels, d.ch, 9);
+        let mut decode = conv(d.width(0), d.out_ch, 9);
+        for level in 0..d.ch_mult.len() {
+            let width = d.width(level);
+            let before = level.checked_sub(1).map_or(d.ch, |above| d.width(above));
+            encode += pixels(level) * blocks(before, width, d.num_res_blocks);
+            let deeper = d.width((level + 1).min(last));
+            decode += pixels(level) * blocks(deeper, width, d.num_res_blocks + 1);
+            if level < last {
+                encode += pixels(level + 1) * conv(width, width, 9);
+            }
+            if level > 0 {
+                decode += pixels(level - 1) * conv(width, width, 9);
+            }
+        }
+        let ends = |first: usize, second: usize| conv(first, second, 9) + middle;
+        encode += pixels(last) * (ends(deepest, d.encoded()) + conv(d.encoded(), self.latent(), 1));
+        decode +=
+            pixels(last) * (ends(d.z_channels, deepest) + conv(self.embed_dim, d.z_channels, 1));
+        [encode, decode]
     }
 
     /// Channels that the quantizer gets.
@@ -162,6 +211,22 @@ impl VqganConfig {
             )));
         }
         given.check(&config)?;
+        config.context = given.context;
+        if let Some(context) = &config.context {
+            context.check()?;
+            agree(
+                "codes of the context model",
+                Some(context.codes.as_slice()),
+                &[config.n_embed],
+            )?;
+        }
+        config.restorer = given.restorer;
+        if let Some(restorer) = &config.restorer {
+            restorer.check()?;
+            let sizes = [restorer.codes, restorer.row];
+            let expected = [config.n_embed, config.embed_dim];
+            agree("codes and rows of the restorer", Some(sizes), expected)?;
+        }
         Ok(config)
     }
 
@@ -191,6 +256,8 @@ impl VqganConfig {
                 attn_resolutions: Vec::new(),
             },
             clusters: Vec::new(),
+            context: None,
+            restorer: None,
         };
         if quantizer == Kind::Projected {
             let (projection, width) = projection(tensors, stored)?;
@@ -405,6 +472,8 @@ struct Given {
     use_cblinear: Option<usize>,
     tuning_codebook: Option<i64>,
     ddconfig: Option<GivenNetwork>,
+    context: Option<ContextConfig>,
+    restorer: Option<RestorerConfig>,
 }
 
 /// What its `ddconfig` may say.

@@ -12,6 +12,7 @@ mod config;
 mod network;
 pub mod quantizers;
 mod trace;
+mod training;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexDevice;
@@ -24,8 +25,9 @@ use serde_json::Value;
 
 pub use codec::Coder;
 pub use config::{Kind, NetworkConfig, VqganConfig};
-pub use network::Network;
+pub use network::{Autoencoder, Network, TrainingPass};
 pub use quantizers::{SimVq, VqganLc};
+pub use training::Fresh;
 
 use super::family::{Family, ImageFamily, Model};
 use crate::coder::ImageCoder;
@@ -33,6 +35,35 @@ use crate::coder::ImageCoder;
 /// The family `vqgan`.
 #[derive(Debug, Clone, Copy)]
 pub struct Vqgan;
+
+impl Default for VqganConfig {
+    /// A small network with a factor of 8 and the linearly mapped codebook of SimVQ, which needs no care to stay in use.
+    fn default() -> Self {
+        Self {
+            quantizer: Kind::Sim,
+            n_embed: 1024,
+            embed_dim: 32,
+            codebook_dim: None,
+            use_cblinear: None,
+            cb_hidden: None,
+            tuning_codebook: None,
+            ddconfig: NetworkConfig {
+                double_z: false,
+                z_channels: 32,
+                resolution: 256,
+                in_channels: 3,
+                out_ch: 3,
+                ch: 32,
+                ch_mult: vec![1, 1, 2, 4],
+                num_res_blocks: 1,
+                attn_resolutions: Vec::new(),
+            },
+            clusters: Vec::new(),
+            context: None,
+            restorer: None,
+        }
+    }
+}
 
 impl Family for Vqgan {
     const NAME: &'static str = "vqgan";
@@ -57,7 +88,7 @@ impl Family for Vqgan {
         config: &VqganConfig,
         loader: &Loader<'_, B>,
     ) -> Result<Network<B>, Error> {
-        Ok(Network::load(config, loader))
+        Network::load(config, loader)
     }
 
     fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {

@@ -1,9 +1,12 @@
 //! Encoder, quantizer and decoder (Esser, Rombach and Ommer 2021, arXiv 2012.09841, section 3.1 and appendix A).
 
+use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
+use codec_core::index_context::IndexContext;
+use codec_core::index_restorer::Restorer;
 use codec_core::layers::quantizer::{Codebook, Quantizer, from_rows, to_rows};
 use codec_core::layers::{
     AttentionKeys, Conv, ConvConfig, GroupNorm, ResidualBlock, ResidualBlockConfig, SelfAttention,
@@ -16,12 +19,14 @@ use super::config::{GROUPS, NetworkConfig, VqganConfig};
 const EPSILON: f64 = 1e-6;
 
 /// Residual blocks of a level, each with attention or none, and what changes the size.
+#[derive(Module, Debug)]
 struct Level<B: Backend> {
     blocks: Vec<(ResidualBlock<B>, Option<SelfAttention<B>>)>,
     resample: Option<Conv<B>>,
 }
 
 /// Two residual blocks with attention between them.
+#[derive(Module, Debug)]
 struct Middle<B: Backend> {
     first: ResidualBlock<B>,
     attention: SelfAttention<B>,
@@ -81,7 +86,8 @@ impl<B: CodecBackend> Middle<B> {
 }
 
 /// Pictures to features.
-pub(super) struct Encoder<B: Backend> {
+#[derive(Module, Debug)]
+pub struct Encoder<B: Backend> {
     pub(super) input: Conv<B>,
     levels: Vec<Level<B>>,
     middle: Middle<B>,
@@ -150,7 +156,8 @@ impl<B: CodecBackend> Encoder<B> {
 }
 
 /// Features to pictures.
-pub(super) struct Decoder<B: Backend> {
+#[derive(Module, Debug)]
+pub struct Decoder<B: Backend> {
     input: Conv<B>,
     middle: Middle<B>,
     /// From the smallest to full size.
@@ -202,36 +209,121 @@ fn double<B: CodecBackend>(x: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
     Ok(B::depth_to_space2(Tensor::cat(vec![x; 4], 1))?)
 }
 
-/// The networks of a VQGAN on a device.
-pub struct Network<B: Backend> {
+/// Everything with parameters.
+#[derive(Module, Debug)]
+pub struct Autoencoder<B: Backend> {
     pub(super) encoder: Encoder<B>,
     pub(super) quant_conv: Conv<B>,
     pub(super) quantizer: Quantizer<B>,
-    /// The rows of all codes, then those of the smaller codebooks.
-    pub(super) codebooks: Vec<Codebook<B>>,
     pub(super) post_quant_conv: Conv<B>,
     decoder: Decoder<B>,
 }
 
-impl<B: CodecBackend> Network<B> {
+/// What [`Autoencoder::forward_training`] gives, with gradients.
+#[derive(Debug, Clone)]
+pub struct TrainingPass<B: Backend> {
+    /// Reconstruction, not clamped, `[n, 3, h, w]` in -1..1.
+    pub reconstruction: Tensor<B, 4>,
+    /// The quantizer's loss of each picture, `[n]`.
+    pub quantization: Tensor<B, 1>,
+    /// Codes, `[n h w]` in the order n, h, w.
+    pub codes: Tensor<B, 1, Int>,
+}
+
+impl<B: CodecBackend> Autoencoder<B> {
     pub(super) fn load(config: &VqganConfig, loader: &Loader<'_, B>) -> Self {
         let ddconfig = &config.ddconfig;
-        let quantizer = super::quantizers::load(config.quantizer_config(), loader);
-        let mut codebooks = vec![quantizer.codebook()];
-        for &size in &config.clusters {
-            loader.known(&format!("assignment.{size}"));
-            let rows = loader.tensor(&format!("codebook.{size}"), [size, config.embed_dim]);
-            codebooks.push(Codebook::new(rows));
-        }
         let conv = |channels, name: &str| ConvConfig::new(channels, 1).load(&loader.at(name));
         Self {
             encoder: Encoder::load(ddconfig, &loader.at("encoder")),
             quant_conv: conv([ddconfig.encoded(), config.latent()], "quant_conv"),
-            quantizer,
-            codebooks,
+            quantizer: super::quantizers::load(config.quantizer_config(), loader),
             post_quant_conv: conv([config.embed_dim, ddconfig.z_channels], "post_quant_conv"),
             decoder: Decoder::load(ddconfig, &loader.at("decoder")),
         }
+    }
+
+    /// Latents of pictures, `[n, 3, h, w]` in -1..1 to `[n, latent, h / factor, w / factor]`.
+    pub(super) fn latents(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.quant_conv
+            .forward(self.encoder.forward(x), Activation::None)
+    }
+
+    /// Pictures of rows `[n, embed_dim, h, w]`.
+    pub(super) fn synthesize(&self, rows: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
+        self.decoder
+            .forward(self.post_quant_conv.forward(rows, Activation::None))
+    }
+
+    /// One pass over pictures `[n, 3, h, w]` in -1..1 with sizes that are multiples of the factor; the quantizer's loss is
+    /// weighted as its authors do (equation 4 of the paper).
+    ///
+    /// # Errors
+    /// Those of the layers.
+    pub fn forward_training(
+        &self,
+        config: &VqganConfig,
+        x: Tensor<B, 4>,
+    ) -> Result<TrainingPass<B>, Error> {
+        let z = self.latents(x);
+        let [n, _, h, w] = z.dims();
+        let quantized = self
+            .quantizer
+            .quantize(to_rows(z), &self.quantizer.codebook());
+        let each = config
+            .loss()
+            .of_rows(quantized.latents, quantized.rows)
+            .reshape([n, h * w])
+            .mean_dim(1);
+        Ok(TrainingPass {
+            reconstruction: self.synthesize(from_rows(quantized.output, [n, h, w]))?,
+            quantization: each.reshape([n]),
+            codes: quantized.codes,
+        })
+    }
+}
+
+/// The networks of a VQGAN on a device.
+pub struct Network<B: Backend> {
+    pub(super) autoencoder: Autoencoder<B>,
+    /// The rows of all codes, then those of the smaller codebooks.
+    pub(super) codebooks: Vec<Codebook<B>>,
+    /// Context model for the codes of the first.
+    pub(super) context: Option<IndexContext>,
+    /// What restores lost codes of the first.
+    pub(super) restorer: Option<Restorer<B>>,
+}
+
+impl<B: CodecBackend> Network<B> {
+    pub(super) fn load(config: &VqganConfig, loader: &Loader<'_, B>) -> Result<Self, Error> {
+        let mut network = Self::of(Autoencoder::load(config, loader));
+        for &size in &config.clusters {
+            loader.known(&format!("assignment.{size}"));
+            let rows = loader.tensor(&format!("codebook.{size}"), [size, config.embed_dim]);
+            network.codebooks.push(Codebook::new(rows));
+        }
+        if let Some(context) = &config.context {
+            network.context = IndexContext::load(context, &loader.at("context"))?;
+        }
+        if let Some(restorer) = &config.restorer {
+            network.restorer = Some(Restorer::load(restorer, &loader.at("restorer")));
+        }
+        Ok(network)
+    }
+
+    /// Networks ready to code, with the codebook as it is.
+    pub fn of(autoencoder: Autoencoder<B>) -> Self {
+        Self {
+            codebooks: vec![autoencoder.quantizer.codebook()],
+            autoencoder,
+            context: None,
+            restorer: None,
+        }
+    }
+
+    /// Everything with parameters.
+    pub fn autoencoder(&self) -> &Autoencoder<B> {
+        &self.autoencoder
     }
 
     /// Codes of pictures in -1..1 with sizes that are multiples of the factor, by one of the codebooks.
@@ -242,10 +334,9 @@ impl<B: CodecBackend> Network<B> {
     /// # Errors
     /// [`Error::BadParameter`] if there is no such codebook.
     pub fn codes(&self, x: Tensor<B, 4>, codebook: usize) -> Result<Tensor<B, 1, Int>, Error> {
-        let z = self
-            .quant_conv
-            .forward(self.encoder.forward(x), Activation::None);
-        Ok(self.quantizer.codes(to_rows(z), self.codebook(codebook)?))
+        let z = self.autoencoder.latents(x);
+        let quantizer = &self.autoencoder.quantizer;
+        Ok(quantizer.codes(to_rows(z), self.codebook(codebook)?))
     }
 
     /// Pictures of codes `[n h w]`, all of them below the size of the codebook, not clamped.
@@ -258,14 +349,9 @@ impl<B: CodecBackend> Network<B> {
         shape: [usize; 3],
         codebook: usize,
     ) -> Result<Tensor<B, 4>, Error> {
-        let rows = self.quantizer.decode(codes, self.codebook(codebook)?);
-        self.synthesize(from_rows(rows, shape))
-    }
-
-    /// Pictures of rows `[n, embed_dim, h, w]`.
-    pub(super) fn synthesize(&self, rows: Tensor<B, 4>) -> Result<Tensor<B, 4>, Error> {
-        self.decoder
-            .forward(self.post_quant_conv.forward(rows, Activation::None))
+        let quantizer = &self.autoencoder.quantizer;
+        let rows = quantizer.decode(codes, self.codebook(codebook)?);
+        self.autoencoder.synthesize(from_rows(rows, shape))
     }
 
     pub(super) fn codebook(&self, index: usize) -> Result<&Codebook<B>, Error> {

@@ -22,6 +22,7 @@ pub(super) fn trace<B: CodecBackend>(
             "a picture of {w}x{h} pixels (expected multiples of {factor})"
         )));
     }
+    let network = &network.autoencoder;
     let encoded = network.encoder.forward(x.clone());
     let z = network
         .quant_conv

@@ -1,14 +1,15 @@
 //! The model as a codec: integers of the latents to bytes and back.
 //!
 //! The latents are coded with a model of integers alone ([`codec_entropy::encode_planes`]), so every machine decodes the same
-//! latents from a file; the decoder's network may round its pixels differently.
+//! latents from a file; the decoder's network may round its pixels differently. Without entropy coding they are what other
+//! models learn on (section 5 of the paper), as arrays of signed integers.
 
 use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
-use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::weights::HostTensor;
+use codec_core::{Digest, Error};
 
 use super::checkpoint::Walloc;
 use super::latents::{Latents, product};
@@ -19,6 +20,7 @@ use crate::coder::{
 use crate::file::MAX_TILE_PIXELS;
 use crate::models::family::Model;
 use crate::planes::{Border, interleave, planes};
+use crate::tokens::{Alphabet, ImageTokenizer, Media, Tokens, picture_size};
 
 /// Larger pictures are cut unless the user wants otherwise: the decoder attends to all of a tile, which costs its square.
 const COMFORTABLE_PIXELS: u64 = 1 << 20;
@@ -28,6 +30,8 @@ pub struct Coder<B: CodecBackend> {
     network: Network<B>,
     limit: i32,
     device: B::Device,
+    name: String,
+    digest: Digest,
 }
 
 impl<B: CodecBackend> Coder<B> {
@@ -47,6 +51,8 @@ impl<B: CodecBackend> Coder<B> {
             limit: network.quantizer()?.limit(),
             network,
             device: device.clone(),
+            name: model.name.clone(),
+            digest: model.digest,
         })
     }
 
@@ -130,6 +136,10 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         Rates::Fixed
     }
 
+    fn tokenizer(&self) -> Option<&dyn ImageTokenizer> {
+        Some(self)
+    }
+
     fn encode_tile(&self, tile: RgbTile<'_>, _options: TileOptions) -> Result<EncodedTile, Error> {
         let start = Instant::now();
         let latents = self.latents(tile)?;
@@ -169,5 +179,43 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
                 ..Stages::default()
             },
         })
+    }
+}
+
+impl<B: CodecBackend> ImageTokenizer for Coder<B> {
+    fn tokenize(&self, picture: RgbTile<'_>) -> Result<Tokens, Error> {
+        let latents = self.latents(picture)?;
+        let media = Media::Image {
+            width: picture.width as u32,
+            height: picture.height as u32,
+        };
+        Tokens::of_latents(
+            latents.values,
+            latents.shape.to_vec(),
+            self.limit.unsigned_abs(),
+            self.name.clone(),
+            self.digest,
+            media,
+        )
+    }
+
+    fn detokenize(&self, tokens: &Tokens) -> Result<Vec<u8>, Error> {
+        let [width, height] = picture_size(tokens)?.map(|side| side as usize);
+        check_size(width, height)?;
+        let limit = self.limit.unsigned_abs();
+        let shape = self.network.latent_shape([height, width]);
+        if tokens.alphabet() != (Alphabet::Latents { limit }) || tokens.shape() != shape {
+            return Err(Error::malformed(format!(
+                "{} of shape {:?} for {width}x{height} pixels of a model with latents up to {limit} of shape {shape:?}",
+                tokens.alphabet(),
+                tokens.shape(),
+            )));
+        }
+        let latents = Latents {
+            shape,
+            limit: self.limit,
+            values: tokens.latents().to_vec(),
+        };
+        self.samples(&latents, width, height)
     }
 }

@@ -16,6 +16,7 @@ use crate::coder::{Quality, RgbTile, TileOptions};
 use crate::file::{EncodeOptions, ModelId, Tile, decode_picture, encode_picture};
 use crate::models::family::{Family, ImageFamily, Model};
 use crate::picture::Picture;
+use crate::tokens::{Format, ImageTokenizer, Layout, Media, Tokens};
 
 /// A small model with new weights.
 fn new_model(config: &WallocConfig, seed: u64) -> Model<Walloc> {
@@ -106,9 +107,47 @@ fn pictures_of_every_size_are_coded() {
                 assert_eq!(latents.shape, network.latent_shape(size));
                 let samples = coder.samples(&latents, size[1], size[0]).unwrap();
                 assert_eq!(samples, decoded.pixels);
+                // So are those of its latents as an array, in every format.
+                let tokens = coder.tokenize(tile).unwrap();
+                assert_eq!(tokens.latents(), latents.values);
+                assert_eq!(tokens.shape(), latents.shape);
+                for format in [Format::Npy, Format::Safetensors, Format::Jsonl] {
+                    let bytes = format.write(&tokens, Layout::Time).unwrap();
+                    let tokens = Format::read(&bytes).unwrap();
+                    assert_eq!(coder.detokenize(&tokens).unwrap(), decoded.pixels);
+                }
             }
         }
     }
+}
+
+#[test]
+fn tokens_that_do_not_fit_are_refused() {
+    let model = new_model(&small(3, 1, false), 2);
+    let coder = Coder::<Flex>::new(&model, &Default::default()).unwrap();
+    let (shape, limit) = (vec![12, 8, 10], 31);
+    let tokens = |latents: Vec<i32>, shape: &[usize], limit, [width, height]: [u32; 2]| {
+        let (name, digest) = (model.name.clone(), model.digest);
+        let media = Media::Image { width, height };
+        Tokens::of_latents(latents, shape.to_vec(), limit, name, digest, media).unwrap()
+    };
+    let refused = |tokens: &Tokens| {
+        let error = coder.detokenize(tokens).unwrap_err();
+        assert_eq!(error.kind().exit_status(), 3, "{error}");
+    };
+    let whole = tokens(vec![-31; 960], &shape, limit, [20, 16]);
+    assert_eq!(coder.detokenize(&whole).unwrap().len(), 3 * 20 * 16);
+    refused(&tokens(vec![-31; 960], &shape, limit, [23, 16]));
+    refused(&tokens(vec![-31; 960], &shape, limit, [0, 16]));
+    refused(&tokens(vec![-31; 960], &[12, 10, 8], limit, [20, 16]));
+    refused(&tokens(vec![-31; 960], &[12, 80], limit, [20, 16]));
+    refused(&tokens(vec![-31; 960], &shape, 127, [20, 16]));
+    let (name, digest) = (model.name.clone(), model.digest);
+    let codes = Tokens::new(vec![1; 960], shape, limit, name, digest, whole.media);
+    refused(&codes.unwrap());
+    let huge = [u32::MAX, u32::MAX];
+    let error = coder.detokenize(&tokens(vec![], &[12, 0, 0], limit, huge));
+    assert!(error.is_err());
 }
 
 /// The padding of the authors: in the middle, reflected, the longer part at the end.

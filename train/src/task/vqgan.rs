@@ -1,0 +1,196 @@
+//! The image family `vqgan` in training.
+//!
+//! Codes have no rate term: their number is fixed, and what entropy coding saves is reported as `bpp`. A discriminator and
+//! perceptual losses, with which the paper's model is trained, are terms of the recipe like any other.
+
+use burn::tensor::backend::{AutodiffBackend, BackendTypes};
+use codec_core::Digest;
+use codec_core::backend::CodecBackend;
+use codec_core::weights::WeightsFile;
+use codec_image::models::vqgan::{Autoencoder, Fresh, Network, Vqgan, VqganConfig};
+use codec_image::models::{Family, Model};
+
+use super::pictures::{bytes, crop, hyperparameters, psnr, scalar};
+use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
+use crate::TrainError;
+use crate::data::Item;
+use crate::events::{Metrics, Sample};
+use crate::losses::{CodebookUsage, Domain};
+use crate::parameters::Parameters;
+use crate::recipe::suggest::invalid;
+use crate::recipe::{Recipe, Stage};
+
+/// Mean squared errors count on the 0..255 scale, as in the other picture families; the networks' pictures are in -1..1.
+const SCALE: f64 = 255.0 * 255.0 / 4.0;
+
+/// Names of the parts.
+pub(crate) const PARTS: Parts = Parts {
+    encoder: &["encoder", "quant_conv"],
+    decoder: &["post_quant_conv", "decoder"],
+    auxiliary: &[],
+};
+
+/// `vqgan` by a recipe.
+#[derive(Debug, Clone)]
+pub struct VqganTask {
+    fresh: Fresh,
+}
+
+impl VqganTask {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`].
+    pub fn new(recipe: &Recipe) -> Result<Self, TrainError> {
+        let config: VqganConfig = hyperparameters(&VqganConfig::default(), &recipe.model)?;
+        let fresh = Fresh::new(&config, recipe.seed)
+            .map_err(|e| TrainError::Recipe(format!("model: {e}")))?;
+        let alignment = config.ddconfig.factor();
+        for stage in &recipe.stages {
+            if stage.patch == 0 || !stage.patch.is_multiple_of(alignment) {
+                let key = format!("stage {}: patch", stage.name);
+                let expected = format!("a multiple of {alignment}");
+                return Err(invalid(&key, &stage.patch, &expected));
+            }
+        }
+        Ok(Self { fresh })
+    }
+}
+
+impl<B> Task<B> for VqganTask
+where
+    B: AutodiffBackend + CodecBackend,
+    B::InnerBackend: CodecBackend,
+{
+    type Model = Autoencoder<B>;
+
+    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
+        Self::new(recipe)
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::Pictures
+    }
+
+    fn init(&self, device: &<B as BackendTypes>::Device) -> Autoencoder<B> {
+        self.fresh.init(device)
+    }
+
+    fn forward(
+        &self,
+        model: &Autoencoder<B>,
+        input: &Signal<B>,
+        _t: &[f32],
+        _stage: &Stage,
+    ) -> Result<Pass<B>, TrainError> {
+        let pixels = input.pictures()?;
+        let count = pixels.dims()[0];
+        let x = pixels.mul_scalar(2.0).sub_scalar(1.0);
+        let pass = model.forward_training(self.fresh.config(), x.clone())?;
+        let error = (pass.reconstruction.clone() - x).square();
+        let mse = error
+            .reshape([count as i32, -1])
+            .mean_dim(1)
+            .reshape([count]);
+        let term = |name: &str, value| Term {
+            name: name.to_owned(),
+            kind: TermKind::Distortion,
+            value,
+        };
+        Ok(Pass {
+            terms: vec![
+                term("mse", mse.mul_scalar(SCALE)),
+                term("quantization", pass.quantization.mul_scalar(SCALE)),
+            ],
+            lambdas: vec![1.0; count],
+            weights: vec![1.0 / count as f32; count],
+            readings: Vec::new(),
+            output: Signal::Pictures(pass.reconstruction.add_scalar(1.0).mul_scalar(0.5)),
+        })
+    }
+
+    fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
+        let metrics = [("psnr", readings.mean("mse", psnr))];
+        metrics.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn evaluate(
+        &self,
+        model: &Averaged<Self, B>,
+        item: &Item,
+        t: f32,
+        _stage: &Stage,
+        sample: bool,
+        device: &<B as BackendTypes>::Device,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let config = self.fresh.config();
+        let factor = config.ddconfig.factor();
+        let Some(pixels) = crop::<B::InnerBackend>(item, factor, device) else {
+            return Ok(None);
+        };
+        let [_, _, height, width] = pixels.dims();
+        let network = Network::of(model.clone());
+        let codes = network.codes(pixels.clone().mul_scalar(2.0).sub_scalar(1.0), 0)?;
+        let shape = [1, height / factor, width / factor];
+        let decoded = network.decode(codes.clone(), shape, 0)?;
+        let reconstruction = decoded.add_scalar(1.0).mul_scalar(0.5).clamp(0.0, 1.0);
+        let codes: Vec<i64> = codes.into_data().iter::<i64>().collect();
+        let mut usage = CodebookUsage::new(config.n_embed, 1)?;
+        usage.update(&codes)?;
+        let indexes: Vec<u32> = codes.iter().map(|&code| code as u32).collect();
+        let coded = codec_entropy::encode_indexes(&indexes, config.n_embed)
+            .map_err(|e| codec_core::Error::bad_parameter(format!("codes: {e}")))?;
+        let error = reconstruction.clone() - pixels.clone();
+        let mse = 4.0 * SCALE * scalar(error.square().mean());
+        let metrics = [
+            ("bpp", 8.0 * coded.len() as f64 / (height * width) as f64),
+            ("psnr", psnr(mse)),
+            ("perplexity", usage.health().perplexity),
+            ("cost", mse),
+        ];
+        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
+        let sample = sample.then(|| Sample {
+            name: item.name(),
+            quality: 100.0 * t,
+            original: bytes(pixels),
+            reconstruction: bytes(reconstruction),
+        });
+        Ok(Some(Evaluation { metrics, sample }))
+    }
+
+    fn export(
+        &self,
+        model: &Averaged<Self, B>,
+        name: &str,
+        recipe: &str,
+    ) -> Result<Vec<u8>, TrainError> {
+        let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
+        let file = WeightsFile {
+            family: Vqgan::NAME.to_owned(),
+            name: name.to_owned(),
+            config: serde_json::to_value(self.fresh.config()).map_err(bad)?,
+            source: recipe.to_owned(),
+            tensors: self.fresh.export(model)?,
+        };
+        Ok(file.to_bytes()?)
+    }
+
+    fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError> {
+        let model = Model::<Vqgan>::new(WeightsFile::from_bytes(bytes)?, Digest::of(bytes))?;
+        let network = model.network::<burn::backend::Flex>(&Default::default())?;
+        Ok(Parameters::of(network.autoencoder()))
+    }
+
+    fn macs(&self) -> Macs {
+        let [encode, decode] = self.fresh.config().macs();
+        Macs {
+            encode,
+            decode,
+            unit: "pixel",
+        }
+    }
+
+    fn parts(&self) -> Parts {
+        PARTS
+    }
+}

@@ -18,6 +18,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use codec_core::container::ModelId;
 pub use decoder::Decoder;
 pub use encoder::{Encoded, Encoder};
 pub use options::{
@@ -28,22 +29,11 @@ pub(crate) use analysis::{Analyzer, own};
 pub(crate) use options::{audio_info, check_pass};
 pub(crate) use synthesis::{Assembler, Synthesizer};
 
-use codec_core::container::{Container, Header, Profile, SectionId, take_tags};
-use codec_core::{Digest, Error, Limits};
+use codec_core::container::{Container, Header, SectionId, take_tags};
+use codec_core::{Error, Limits};
 
 use crate::coder::AudioCoder;
 use crate::io::Sound;
-
-/// Which model and weights a file names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelId {
-    /// Name as in the header.
-    pub name: String,
-    /// Digest of the weights.
-    pub digest: Digest,
-    /// What decoding may rely on.
-    pub profile: Profile,
-}
 
 /// Samples that progress is told after.
 const PROGRESS: usize = 1 << 16;

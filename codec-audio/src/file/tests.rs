@@ -1,8 +1,8 @@
 //! Whole recordings.
 
-use codec_core::container::Part;
 use codec_core::container::StreamReader;
-use codec_core::{Depth, ErrorKind};
+use codec_core::container::{Part, Profile};
+use codec_core::{Depth, Digest, ErrorKind};
 use proptest::prelude::*;
 
 use super::testing::{HOP, REACH, Toy, sound};
@@ -87,7 +87,7 @@ fn what_comes_back_is_what_went_in() {
                 .zip(b)
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f32::max);
-            assert!(worst < 0.15, "{channels} {stereo:?}: {worst}");
+            assert!(worst < 0.2, "{channels} {stereo:?}: {worst}");
         }
     }
 }

@@ -95,6 +95,17 @@ pub enum Media {
     Audio(AudioInfo),
 }
 
+/// Which model and weights a file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelId {
+    /// Name as in the header, for instance `wpmr/v1`.
+    pub name: String,
+    /// Digest of the weights.
+    pub digest: Digest,
+    /// What decoding may rely on.
+    pub profile: Profile,
+}
+
 /// Everything before the sections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Header {

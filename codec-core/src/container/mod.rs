@@ -47,7 +47,7 @@ mod stream;
 mod wire;
 
 pub use audio::{AudioEnd, AudioInfo, join_passes, put_tags, split_passes, take_tags};
-pub use header::{Color, Header, ImageInfo, MAX_MODEL_NAME, MAX_QUALITY, Media, Profile};
+pub use header::{Color, Header, ImageInfo, MAX_MODEL_NAME, MAX_QUALITY, Media, ModelId, Profile};
 pub use section::{MAX_NUMBER as MAX_SECTION_NUMBER, Section, SectionId, SectionRef};
 
 pub use stream::{Part, StreamReader};

@@ -11,12 +11,9 @@ use codec_audio::coder::AudioTokenizer;
 use codec_audio::models::srvq::{
     Autoencoder, Fresh, Network, Srvq, SrvqConfig, Transforms, tokenizer_of,
 };
-use codec_audio::models::{Family, Model};
-use codec_core::Digest;
 use codec_core::backend::CodecBackend;
-use codec_core::weights::WeightsFile;
 
-use super::pictures::{hyperparameters, scalar};
+use super::pictures::{hyperparameters, named, network, scalar, weights_file};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::{Content, Item};
@@ -169,7 +166,7 @@ where
     fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
         let mean = |name: &str| readings.mean(name, |value| value);
         let snr = 10.0 * (mean("power") / mean("error").max(1e-12)).log10();
-        [("snr".to_owned(), snr)].into()
+        named([("snr", snr)])
     }
 
     /// Spectral distance, rate of raw codes and health of the last codebook in use.
@@ -225,7 +222,7 @@ where
             ("cost", distance),
         ];
         Ok(Some(Evaluation {
-            metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+            metrics: named(metrics),
             sample: sample.then(|| Sample {
                 name: item.name(),
                 quality: 100.0 * t,
@@ -241,21 +238,12 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError> {
-        let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
-        let file = WeightsFile {
-            family: Srvq::NAME.to_owned(),
-            name: name.to_owned(),
-            config: serde_json::to_value(self.fresh.config()).map_err(bad)?,
-            source: recipe.to_owned(),
-            tensors: self.fresh.export(model)?,
-        };
-        Ok(file.to_bytes()?)
+        let tensors = self.fresh.export(model)?;
+        weights_file::<Srvq>(self.fresh.config(), tensors, name, recipe)
     }
 
     fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError> {
-        let model = Model::<Srvq>::new(WeightsFile::from_bytes(bytes)?, Digest::of(bytes))?;
-        let network = model.network::<burn::backend::Flex>(&Default::default())?;
-        Ok(Parameters::of(network.autoencoder()))
+        Ok(Parameters::of(network::<Srvq>(bytes)?.autoencoder()))
     }
 
     fn macs(&self) -> Macs {

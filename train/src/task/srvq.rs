@@ -77,14 +77,6 @@ impl<B: AutodiffBackend> SrvqTask<B> {
             seen: RefCell::new(None),
         })
     }
-
-    /// Codebooks for a quality in 0..=1.
-    fn codebooks(&self, t: f32) -> usize {
-        let steps = &self.fresh.config().steps;
-        let step = (t * steps.len() as f32) as usize;
-        let step = step.min(steps.len().saturating_sub(1));
-        steps.get(step).copied().unwrap_or(1).into()
-    }
 }
 
 impl<B> Task<B> for SrvqTask<B>
@@ -124,7 +116,10 @@ where
         let transforms = self
             .transforms
             .get_or_init(|| Transforms::new(config, &samples.device()));
-        let codebooks: Vec<usize> = t.iter().map(|&t| self.codebooks(t)).collect();
+        let codebooks: Vec<usize> = t
+            .iter()
+            .map(|&t| self.fresh.config().codebooks_for(t))
+            .collect();
         let pass = model.forward_training(transforms, samples.clone(), &codebooks);
         let error = (pass.reconstruction.clone() - samples.clone()).square();
         let error = error
@@ -196,7 +191,7 @@ where
         };
         let network = Network::of(model.clone(), config, device);
         let tokenizer = tokenizer_of(network, config, device);
-        let codes = tokenizer.tokenize(&[x], self.codebooks(t))?;
+        let codes = tokenizer.tokenize(&[x], self.fresh.config().codebooks_for(t))?;
         let y = tokenizer.detokenize(&codes)?;
         let y = y.first().map_or(&[][..], Vec::as_slice);
         let tensor = |values: &[f32]| {

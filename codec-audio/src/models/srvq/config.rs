@@ -104,6 +104,13 @@ impl SrvqConfig {
         Ok(())
     }
 
+    /// Codebooks that a quality in 0..=1 stands for: the steps in equal parts.
+    pub fn codebooks_for(&self, t: f32) -> usize {
+        let step = (t * self.steps.len() as f32) as usize;
+        let step = step.min(self.steps.len().saturating_sub(1));
+        self.steps.get(step).copied().unwrap_or(1).into()
+    }
+
     /// Samples that a frame sees.
     pub fn window(&self) -> usize {
         WINDOW_HOPS * self.hop

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::PadMode;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{ElementConversion, Int, Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::quantizer::EmaCodebook;
@@ -322,17 +322,22 @@ impl<B: CodecBackend> Autoencoder<B> {
     }
 
     /// A step of the codebooks towards the latents that chose them; codes that none has chosen for long start anew as one of
-    /// them. Before the first step they become the clusters of the latents.
+    /// them. Codebooks that no latent has chosen yet become the clusters of the latents.
     ///
     /// # Errors
-    /// Device errors, fewer latents than codes at the first step.
+    /// Device errors, fewer latents than codes for clusters.
     pub fn settle(
         mut self,
         latents: Vec<Tensor<B, 2>>,
         codes: Vec<Tensor<B, 1, Int>>,
         step: u64,
     ) -> Result<Self, Error> {
-        if step == 0 {
+        let chosen = self
+            .codebooks
+            .first()
+            .map(|book| book.cluster_size.val().sum());
+        let chosen = chosen.map_or(0.0, |sum| sum.into_scalar().elem::<f64>());
+        if chosen == 0.0 {
             return self.start(latents);
         }
         let books = self.codebooks.into_iter().zip(latents).zip(codes);

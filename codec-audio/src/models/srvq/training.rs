@@ -41,6 +41,11 @@ impl Fresh {
                 }
             }
         }
+        // Codebooks that no latent has chosen yet start as clusters of the first latents.
+        for book in 0..config.codebooks {
+            let sizes = HostTensor::floats(&[config.codes], vec![0.0; config.codes])?;
+            tensors.insert(format!("codebooks.{book}.cluster_size"), sizes);
+        }
         Ok(Self {
             config: config.clone(),
             tensors,
@@ -58,11 +63,17 @@ impl Fresh {
         Autoencoder::load(&self.config, &Loader::new(&self.tensors, device))
     }
 
-    /// Parameters under the names of weights files.
+    /// Parameters under the names of weights files, rounded to 16 bits.
     ///
     /// # Errors
     /// Device errors.
     pub fn export<B: CodecBackend>(&self, network: &Autoencoder<B>) -> Result<Tensors, Error> {
-        self.start.collect(network)
+        let mut tensors = Tensors::new();
+        for (name, tensor) in self.start.collect(network)?.iter() {
+            let values = tensor.as_floats().unwrap_or_default().iter();
+            let values = values.map(|&value| half::f16::from_f32(value).to_f32());
+            tensors.insert(name, HostTensor::floats(tensor.shape(), values.collect())?);
+        }
+        Ok(tensors)
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use codec_core::Error;
+use codec_core::index_context::{IndexContext, IndexGrid};
 use codec_entropy::{decode_indexes, encode_indexes};
 
 /// What a model takes and gives.
@@ -110,6 +111,11 @@ pub trait AudioTokenizer: Send {
     /// # Errors
     /// [`Error::Malformed`] for codes that the model does not have.
     fn detokenize(&self, codes: &Codes) -> Result<Vec<Vec<f32>>, Error>;
+
+    /// What the model has learned of its codes, if anything.
+    fn context(&self) -> Option<&IndexContext> {
+        None
+    }
 }
 
 /// A model on a device, as the file layer sees it.
@@ -177,7 +183,21 @@ pub trait ChunkCoder {
     fn unpack(&self, bytes: &[u8], frames: usize, step: usize) -> Result<Codes, Error>;
 }
 
-/// A tokenizer as a codec: every codebook's codes by [`encode_indexes`], each with its length as `u32`, little-endian.
+/// First bytes of payloads: codebooks one after the other, or all codes by the model's context model.
+const APART: u8 = 0;
+const TOGETHER: u8 = 1;
+
+/// Codes as a context model sees them.
+fn grid(codebooks: usize, frames: usize) -> IndexGrid {
+    IndexGrid {
+        codebooks,
+        height: 1,
+        width: frames,
+    }
+}
+
+/// A tokenizer as a codec. A payload is the shorter of two forms: a byte of 0 and every codebook's codes by [`encode_indexes`],
+/// each with its length before it; a byte of 1 and all codes by [`IndexContext::encode`], if the model has one.
 #[derive(Debug)]
 pub struct TokenCoder<T>(pub T);
 
@@ -237,18 +257,32 @@ impl<T: AudioTokenizer> ChunkCoder for TokenCoder<T> {
                 codes.codebooks
             )));
         }
-        let mut bytes = Vec::new();
+        let mut bytes = vec![APART];
         let sizes = &self.0.format().codebooks;
         for (codes, &size) in codes.values.chunks(codes.frames().max(1)).zip(sizes) {
             append_codes(&mut bytes, codes, size)?;
+        }
+        if let Some(context) = self.0.context() {
+            let together = context.encode(&codes.values, grid(codes.codebooks, codes.frames()))?;
+            if together.len() + 1 < bytes.len() {
+                bytes = vec![TOGETHER];
+                bytes.extend(together);
+            }
         }
         Ok(bytes)
     }
 
     fn unpack(&self, bytes: &[u8], frames: usize, step: usize) -> Result<Codes, Error> {
         let codebooks = self.codebooks(step)?;
+        let (&form, mut rest) = bytes.split_first().ok_or_else(truncated)?;
+        if let (TOGETHER, Some(context)) = (form, self.0.context()) {
+            let values = context.decode(rest, grid(codebooks, frames))?;
+            return Ok(Codes { values, codebooks });
+        }
+        if form != APART {
+            return Err(Error::malformed(format!("chunk payload: form {form}")));
+        }
         let mut values = Vec::new();
-        let mut rest = bytes;
         for &size in self.0.format().codebooks.iter().take(codebooks) {
             values.extend(take_codes(&mut rest, size, frames)?);
         }

@@ -30,7 +30,8 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
-pub use crate::kernels::signal::{Border, Walk, transposed_outputs};
+pub use crate::kernels::signal::{Border, Walk};
+pub use crate::kernels::signal_transposed::transposed_outputs;
 pub use checkerboard::{CheckerboardOps, Parity};
 pub use conv::ConvOps;
 pub use nearest::NearestOps;

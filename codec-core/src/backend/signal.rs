@@ -11,7 +11,8 @@ use super::{Activation, Border, Walk, plain_on_gpu, signal_plain as plain};
 use crate::kernels::conv::BiasActivation;
 use crate::kernels::network;
 use crate::kernels::recurrent::{self, LstmShape, LstmWeights};
-use crate::kernels::signal::{self, SignalShape, TransposedSignalShape};
+use crate::kernels::signal::{self, SignalShape};
+use crate::kernels::signal_transposed::{self, TransposedSignalShape};
 
 /// Weights of one layer of long short-term memory. The gates are the input's, the forget gate, the cell's and the output's.
 #[derive(Debug, Clone)]
@@ -153,7 +154,8 @@ impl SignalOps for Flex {
         let shape = TransposedSignalShape::new(x.dims(), weight.dims(), stride, cut);
         let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
         let epilogue = BiasActivation::new(floats(&bias), shape.outputs, activation);
-        let out = signal::conv1d_transposed(&shape, floats(&x), floats(&weight), &epilogue);
+        let out =
+            signal_transposed::conv1d_transposed(&shape, floats(&x), floats(&weight), &epilogue);
         tensor(out, shape.output_dims())
     }
 

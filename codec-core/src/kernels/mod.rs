@@ -18,6 +18,7 @@ pub mod scratch;
 pub mod shape;
 pub(crate) mod shuffle;
 pub mod signal;
+pub mod signal_transposed;
 pub(crate) mod simd;
 pub mod strided;
 mod taps;

@@ -9,12 +9,12 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
-use codec_core::index_context::{ContextConfig, ContextNetwork, IndexGrid, Sampled, similar};
+use codec_core::index_context::{ContextConfig, ContextNetwork, Sampled, similar};
 use codec_core::layers::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::pictures::hyperparameters;
-use super::tokenizer::{Tokenizer, no_import};
+use super::pictures::{hyperparameters, macs_per_pixel, named};
+use super::tokenizer::{Indexes, Tokenizer, no_import};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::Item;
@@ -74,17 +74,23 @@ where
         let given: Hyperparameters = hyperparameters(&defaults, &recipe.model)?;
         let tokenizer = Tokenizer::<B>::open(&given.tokenizer, recipe)?;
         let config = ContextConfig {
-            codes: vec![tokenizer.config().n_embed],
-            rows: given.rows,
+            codes: tokenizer.codes(),
+            rows: match tokenizer.domain() {
+                Domain::Pictures => given.rows,
+                Domain::Sound => 0,
+            },
             columns: given.columns,
             embedding: given.embedding,
             width: given.width,
         };
         config.check().map_err(bad)?;
-        let rows = tokenizer.codebook().map_err(bad)?;
-        let width = tokenizer.config().embed_dim;
+        let rows = tokenizer.rows().map_err(bad)?;
+        let ranks = rows.iter().map(|rows| {
+            let width = rows.shape().get(1).copied().unwrap_or(1);
+            similar(rows.as_floats().unwrap_or_default(), width)
+        });
         Ok(Self {
-            ranks: vec![similar(rows.as_floats().unwrap_or_default(), width)],
+            ranks: ranks.collect(),
             tokenizer,
             config,
         })
@@ -103,7 +109,7 @@ where
     }
 
     fn domain(&self) -> Domain {
-        Domain::Pictures
+        self.tokenizer.domain()
     }
 
     fn init(&self, device: &<B as BackendTypes>::Device) -> ContextNetwork<B> {
@@ -114,28 +120,39 @@ where
         &self,
         model: &ContextNetwork<B>,
         input: &Signal<B>,
-        _t: &[f32],
+        t: &[f32],
         stage: &Stage,
     ) -> Result<Pass<B>, TrainError> {
-        let pixels = input.pictures()?;
-        let count = pixels.dims()[0];
-        let mut sampled = Sampled::default();
-        let ranks = self.ranks.first().map_or(&[][..], Vec::as_slice);
-        for tokens in self.tokenizer.batch(pixels.clone().inner())? {
-            let grid = grid(tokens.shape());
-            sampled.add(&self.config, ranks, 0, tokens.codes(), grid, || true);
-        }
+        let count = input.count();
+        // A finer codebook is a neighbour only where it is coded.
+        let codebooks = self.tokenizer.codebooks(t.first().copied().unwrap_or(1.0));
+        let indexes = self.tokenizer.batch(input, codebooks)?;
         let precision = match stage.precision {
             StagePrecision::Float => Precision::Float,
             StagePrecision::Integer => Precision::Integer,
         };
         let each = |bits: Tensor<B, 1>| {
-            bits.reshape([count as i32, -1])
-                .mean_dim(1)
-                .reshape([count])
+            let bits = bits.reshape([count as i32, -1]);
+            bits.mean_dim(1).reshape([count])
         };
-        let bits = each(model.bits(&self.config, 0, &sampled, precision)?);
-        let statistics = each(model.static_bits(0, &sampled)?);
+        let (mut bits, mut statistics) = (Vec::new(), Vec::new());
+        for (codebook, ranks) in self.ranks.iter().enumerate().take(codebooks) {
+            let mut sampled = Sampled::default();
+            for Indexes { codes, grid } in &indexes {
+                sampled.add(&self.config, ranks, codebook, codes, *grid, || true);
+            }
+            bits.push(each(model.bits(
+                &self.config,
+                codebook,
+                &sampled,
+                precision,
+            )?));
+            statistics.push(each(model.static_bits(codebook, &sampled)?));
+        }
+        let sum = |parts: Vec<Tensor<B, 1>>| parts.into_iter().reduce(|a, b| a + b);
+        let (Some(bits), Some(statistics)) = (sum(bits), sum(statistics)) else {
+            return Err(TrainError::Recipe("a tokenizer without codebooks".into()));
+        };
         let term = |name: &str, value| Term {
             name: name.to_owned(),
             kind: TermKind::Rate,
@@ -146,43 +163,48 @@ where
             lambdas: vec![1.0; count],
             weights: vec![1.0 / count as f32; count],
             readings: Vec::new(),
-            output: Signal::Pictures(pixels),
+            output: input.clone(),
         })
     }
 
     fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
-        let mean = |name: &str| (name.to_owned(), readings.mean(name, |bits| bits));
-        [mean("bits"), mean("static_bits")].into()
+        let mean = |name: &str| readings.mean(name, |bits| bits);
+        named([("bits", mean("bits")), ("static_bits", mean("static_bits"))])
     }
 
-    /// Bits of an index in files: by the network or by statistics, adaptive, and as they are.
+    /// Bits of all indexes of a place in files: by the network or by statistics, adaptive, and as they are.
     fn evaluate(
         &self,
         model: &Averaged<Self, B>,
         item: &Item,
-        _t: f32,
+        t: f32,
         _stage: &Stage,
         _sample: bool,
         device: &<B as BackendTypes>::Device,
     ) -> Result<Option<Evaluation>, TrainError> {
-        let Some(tokens) = self.tokenizer.item(item, device)? else {
+        let codebooks = self.tokenizer.codebooks(t);
+        let Some(Indexes { codes, grid }) = self.tokenizer.item(item, codebooks, device)? else {
             return Ok(None);
         };
         let context = model.export(&self.config, &self.ranks)?;
-        let codes = tokens.codes();
-        let coded = context.encode(codes, grid(tokens.shape()))?;
-        let size = self.tokenizer.config().n_embed;
-        let adaptive = codec_entropy::encode_indexes(codes, size)
-            .map_err(|e| Error::bad_parameter(format!("codes: {e}")))?;
-        let bits = |bytes: usize| 8.0 * bytes as f64 / codes.len().max(1) as f64;
+        let coded = context.encode(&codes, grid)?.len();
+        let places = grid.height * grid.width;
+        let (mut adaptive, mut raw) = (0, 0.0);
+        for (codes, &size) in codes.chunks(places.max(1)).zip(&self.config.codes) {
+            let stream = codec_entropy::encode_indexes(codes, size)
+                .map_err(|e| Error::bad_parameter(format!("codes: {e}")))?;
+            adaptive += stream.len();
+            raw += (size as f64).log2();
+        }
+        let bits = |bytes: usize| 8.0 * bytes as f64 / places.max(1) as f64;
         let metrics = [
-            ("bits", bits(coded.len())),
-            ("adaptive_bits", bits(adaptive.len())),
-            ("raw_bits", (size as f64).log2()),
-            ("cost", bits(coded.len())),
+            ("bits", bits(coded)),
+            ("adaptive_bits", bits(adaptive)),
+            ("raw_bits", raw),
+            ("cost", bits(coded)),
         ];
         Ok(Some(Evaluation {
-            metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+            metrics: named(metrics),
             sample: None,
         }))
     }
@@ -193,11 +215,9 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError> {
-        let mut config = self.tokenizer.config().clone();
-        config.context = Some(self.config.clone());
-        let context = model.export(&self.config, &self.ranks)?;
-        let part = ("context", &context.tensors()?);
-        self.tokenizer.with(part, &config, name, recipe)
+        let tensors = model.export(&self.config, &self.ranks)?.tensors()?;
+        self.tokenizer
+            .with("context", &self.config, &tensors, (name, recipe))
     }
 
     fn import(&self, _bytes: &[u8]) -> Result<Parameters, TrainError> {
@@ -205,26 +225,18 @@ where
     }
 
     fn macs(&self) -> Macs {
-        let factor = self.tokenizer.config().ddconfig.factor();
-        let per_pixel = self.config.macs() as f64 / (factor * factor) as f64;
-        Macs {
-            encode: per_pixel,
-            decode: per_pixel,
-            unit: "pixel",
+        let (factor, macs) = (self.tokenizer.factor() as f64, self.config.macs() as f64);
+        match self.tokenizer.domain() {
+            Domain::Pictures => macs_per_pixel([macs / (factor * factor); 2]),
+            Domain::Sound => Macs {
+                encode: macs / factor,
+                decode: macs / factor,
+                unit: "sample",
+            },
         }
     }
 
     fn parts(&self) -> Parts {
         PARTS
-    }
-}
-
-/// The grid of tokens of a picture, `[codebooks, height, width]`.
-fn grid(shape: &[usize]) -> IndexGrid {
-    let side = |dimension: usize| shape.get(dimension).copied().unwrap_or(0);
-    IndexGrid {
-        codebooks: side(0),
-        height: side(1),
-        width: side(2),
     }
 }

@@ -16,8 +16,8 @@ use codec_core::weights::{HostTensor, Loader, Start};
 use codec_datasets::SplitMix64;
 use serde::{Deserialize, Serialize};
 
-use super::pictures::hyperparameters;
-use super::tokenizer::{Tokenizer, no_import};
+use super::pictures::{hyperparameters, macs_per_pixel, named};
+use super::tokenizer::{Indexes, Tokenizer, no_import};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::Item;
@@ -87,7 +87,13 @@ where
             return Err(invalid("model.loss", &given.loss, "above 0, at most 1"));
         }
         let tokenizer = Tokenizer::<B>::open(&given.tokenizer, recipe)?;
-        let factor = tokenizer.config().ddconfig.factor();
+        let (factor, codebook) = (tokenizer.factor(), tokenizer.rows().map_err(bad)?);
+        let (Domain::Pictures, Some(codebook)) = (tokenizer.domain(), codebook.into_iter().next())
+        else {
+            return Err(TrainError::Recipe(
+                "a tokenizer of sound (expected one of pictures)".into(),
+            ));
+        };
         for stage in &recipe.stages {
             if stage.patch != given.side * factor {
                 let key = format!("stage {}: patch", stage.name);
@@ -100,8 +106,8 @@ where
             }
         }
         let config = RestorerConfig {
-            codes: tokenizer.config().n_embed,
-            row: tokenizer.config().embed_dim,
+            codes: codebook.shape().first().copied().unwrap_or(0),
+            row: codebook.shape().get(1).copied().unwrap_or(0),
             side: given.side,
             width: given.width,
             heads: given.heads,
@@ -110,7 +116,7 @@ where
         config.check().map_err(bad)?;
         let start = Start::new(recipe.seed, |loader| Restorer::load(&config, loader));
         Ok(Self {
-            codebook: tokenizer.codebook().map_err(bad)?,
+            codebook,
             start: start.map_err(bad)?,
             tokenizer,
             config,
@@ -147,10 +153,10 @@ where
     ) -> Result<Pass<B>, TrainError> {
         let pixels = input.pictures()?;
         let (count, device) = (pixels.dims()[0], pixels.device());
-        let tokens = self.tokenizer.batch(pixels.clone().inner())?;
-        let codes: Vec<i64> = tokens
+        let indexes = self.tokenizer.batch(input, 1)?;
+        let codes: Vec<i64> = indexes
             .iter()
-            .flat_map(|tokens| tokens.codes().iter().map(|&code| code.into()))
+            .flat_map(|of_one| of_one.codes.iter().map(|&code| code.into()))
             .collect();
         let (all, places) = (codes.len(), codes.len() / count.max(1));
         let codes = Tensor::<B, 1, Int>::from_data(TensorData::new(codes, [all]), &device);
@@ -189,8 +195,8 @@ where
     }
 
     fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
-        let mean = |name: &str| (name.to_owned(), readings.mean(name, |value| value));
-        [mean("bits"), mean("accuracy")].into()
+        let mean = |name: &str| readings.mean(name, |value| value);
+        named([("bits", mean("bits")), ("accuracy", mean("accuracy"))])
     }
 
     /// Share of the lost codes that come back, with a fifth of them lost.
@@ -203,21 +209,19 @@ where
         _sample: bool,
         device: &<B as BackendTypes>::Device,
     ) -> Result<Option<Evaluation>, TrainError> {
-        let Some(tokens) = self.tokenizer.item(item, device)? else {
+        let Some(Indexes { codes, grid }) = self.tokenizer.item(item, 1, device)? else {
             return Ok(None);
         };
-        let (codes, shape) = (tokens.codes(), tokens.shape());
-        let side = |dimension: usize| shape.get(dimension).copied().unwrap_or(0);
         let mut random = SplitMix64::keyed(&[codes.len() as u64]);
         let lost: Vec<bool> = codes.iter().map(|_| random.unit() < LOSS).collect();
         let codebook = self.codebook.to_device(device)?;
-        let restored = model.restore(codes, &lost, [side(1), side(2)], codebook)?;
+        let restored = model.restore(&codes, &lost, [grid.height, grid.width], codebook)?;
         let number = lost.iter().filter(|lost| **lost).count().max(1) as f64;
-        let pairs = restored.iter().zip(codes).zip(&lost);
+        let pairs = restored.iter().zip(&codes).zip(&lost);
         let right = pairs.filter(|((a, b), lost)| **lost && a == b).count() as f64;
         let metrics = [("accuracy", right / number), ("cost", 1.0 - right / number)];
         Ok(Some(Evaluation {
-            metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+            metrics: named(metrics),
             sample: None,
         }))
     }
@@ -228,10 +232,9 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError> {
-        let mut config = self.tokenizer.config().clone();
-        config.restorer = Some(self.config.clone());
-        let part = ("restorer", &self.start.collect(model)?);
-        self.tokenizer.with(part, &config, name, recipe)
+        let tensors = self.start.collect(model)?;
+        self.tokenizer
+            .with("restorer", &self.config, &tensors, (name, recipe))
     }
 
     fn import(&self, _bytes: &[u8]) -> Result<Parameters, TrainError> {
@@ -239,12 +242,9 @@ where
     }
 
     fn macs(&self) -> Macs {
-        let factor = self.tokenizer.config().ddconfig.factor();
-        Macs {
-            encode: 0.0,
-            decode: self.config.macs() as f64 / (factor * factor) as f64,
-            unit: "pixel",
-        }
+        let factor = self.tokenizer.factor();
+        let per_pixel = self.config.macs() as f64 / (factor * factor) as f64;
+        macs_per_pixel([0.0, per_pixel])
     }
 
     fn parts(&self) -> Parts {

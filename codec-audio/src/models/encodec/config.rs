@@ -9,6 +9,8 @@ use crate::coder::Format;
 use crate::models::given::{Given, at_most, codebooks};
 use crate::models::seanet::SeanetConfig;
 
+/// Share of a codebook that a bitrate may lack.
+const ROUNDING: f64 = 1e-5;
 /// Longest segment in samples.
 const SEGMENT_MAX: usize = 1 << 24;
 
@@ -103,7 +105,8 @@ impl EncodecConfig {
     pub fn codebooks_for(&self, bandwidth: f64) -> usize {
         let frames = self.sample_rate.div_ceil(self.seanet.hop());
         let each = (self.bins as f64).log2() * frames as f64;
-        let fit = (bandwidth * 1000.0 / each.max(1.0)).floor();
+        // A bitrate that was stored in 32 bits may be a little less than it was.
+        let fit = (bandwidth * 1000.0 / each.max(1.0) + ROUNDING).floor();
         (fit as usize).clamp(1, self.n_q)
     }
 

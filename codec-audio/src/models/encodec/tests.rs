@@ -78,6 +78,9 @@ fn published_bitrates() {
         ..config(false)
     };
     assert_eq!(narrow.format().steps, [2, 4, 8, 16, 32]);
+    // 750 bit/s each; 4.5 kbit/s less than can be told in 32 bits.
+    assert_eq!(narrow.codebooks_for(4.499_999_8), 6);
+    assert_eq!(narrow.codebooks_for(4.49), 5);
     let wide = EncodecConfig {
         sample_rate: 48_000,
         n_q: 16,

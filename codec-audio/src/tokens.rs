@@ -8,7 +8,7 @@ use codec_core::container::AudioInfo;
 use codec_core::{Depth, Digest, Error, Limits};
 
 use crate::coder::{AudioTokenizer, Codes, Reach};
-use crate::file::{Analyzer, Assembler, DEFAULT_CHUNK_SECONDS, Synthesizer, check_pass, own};
+use crate::file::{Analyzer, Assembler, DEFAULT_CHUNK_SECONDS, Synthesizer, check_frames, own};
 use crate::io::Sound;
 
 pub use codec_core::tokens::{Format, Layout, Media, NAMES, Tokens};
@@ -112,7 +112,7 @@ pub fn detokenize(
         return Err(Error::malformed("codes that the model does not have"));
     }
     if info.chunk == 0 {
-        check_pass(&info, frames as u64 * u64::from(hop))?;
+        check_frames(&info, frames as u64)?;
     }
     let codes = Codes {
         values: tokens.codes().to_vec(),

@@ -3,9 +3,10 @@
 use codec_core::container::{AudioEnd, AudioInfo, Header, Section, SectionId, split_passes};
 use codec_core::{Error, Limits};
 
-use super::options::check_pass;
+use super::options::check_frames;
 use super::synthesis::{Assembler, Synthesizer};
 use crate::coder::{AudioCoder, ChunkCoder, Codes};
+use crate::io::Resampler;
 
 /// Turns the chunks of a file into samples as they come.
 pub struct Decoder<'a> {
@@ -95,16 +96,17 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Error::Malformed`] for payloads that are none, [`Error::LimitExceeded`].
     pub fn chunk(&mut self, payload: &[u8], end: Option<u64>) -> Result<Vec<Vec<f32>>, Error> {
-        let hop = u64::from(self.info.hop);
         let frames = match end {
             Some(samples) => self.info.chunk_frames(self.chunks, samples),
             None => self.info.chunk.into(),
         };
-        check_pass(&self.info, frames.saturating_mul(hop))?;
+        check_frames(&self.info, frames)?;
+        // The last frame may end behind the recording.
         let so_far = self.chunks.saturating_mul(self.info.chunk.into());
-        let at_model = so_far.saturating_add(frames).saturating_mul(hop);
-        self.limits
-            .check_sound(self.info.channels, at_model.saturating_sub(hop))?;
+        let at_model = so_far.saturating_add(frames).saturating_sub(1);
+        let at_model = at_model.saturating_mul(self.info.hop.into());
+        let samples = Resampler::length(self.info.model_rate, self.info.rate, at_model);
+        self.limits.check_sound(self.info.channels, samples)?;
         let frames = usize::try_from(frames)
             .map_err(|_| Error::unsupported("chunks of this length on this machine"))?;
         let payloads = match (frames, payload) {

@@ -26,7 +26,7 @@ pub use options::{
 };
 
 pub(crate) use analysis::{Analyzer, own};
-pub(crate) use options::{audio_info, check_pass};
+pub(crate) use options::{audio_info, check_frames};
 pub(crate) use synthesis::{Assembler, Synthesizer};
 
 use codec_core::container::{Container, Header, SectionId, take_tags};

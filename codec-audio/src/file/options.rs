@@ -183,3 +183,9 @@ pub(crate) fn check_pass(info: &AudioInfo, samples: u64) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// The same for frames, the last of which may end behind the recording.
+pub(crate) fn check_frames(info: &AudioInfo, frames: u64) -> Result<(), Error> {
+    let whole = frames.saturating_sub(1);
+    check_pass(info, whole.saturating_mul(info.hop.into()))
+}

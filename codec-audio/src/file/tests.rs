@@ -409,3 +409,21 @@ proptest! {
         prop_assert_eq!(bytes, whole);
     }
 }
+
+#[test]
+fn limits_count_samples_at_the_recordings_own_rate() {
+    let coder = TokenCoder(Toy::new(1, false));
+    for samples in [1, 999, 1000] {
+        let file = encoded(&coder, &sound(8000, 1, samples), &chunked(10));
+        let with = |max_samples: usize| {
+            let limits = Limits {
+                max_samples: max_samples as u64,
+                ..Limits::default()
+            };
+            let container = Container::parse(&file, &limits)?;
+            decode(&coder, &container, &limits, &mut |_, _| ())
+        };
+        assert_eq!(with(samples).unwrap().samples(), samples);
+        assert_eq!(with(samples - 1).unwrap_err().kind(), ErrorKind::Limit);
+    }
+}

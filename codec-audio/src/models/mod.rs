@@ -6,6 +6,7 @@
 //! | [`dac`] | Descript Audio Codec (Kumar et al. 2023, arXiv 2306.06546) | yes |
 //! | [`srvq`] | our own: spectra, causal blocks, residual quantizers | yes |
 //! | [`wavtokenizer`] | WavTokenizer (Ji et al. 2024, arXiv 2408.16532) | yes |
+//! | [`walloc1d`] | WaLLoC for sound (Jacobellis and Yadwadkar 2025, arXiv 2412.09405) | yes |
 //! | [`quantizers`] | the quantizers of HiFi-Codec and of Language-Codec | no networks around them |
 
 mod any;
@@ -22,6 +23,7 @@ pub mod srvq;
 mod testing;
 mod tokenizer;
 mod trace;
+pub mod walloc1d;
 pub mod wavtokenizer;
 
 pub use any::{AudioModel, IMPORTED_FAMILIES};

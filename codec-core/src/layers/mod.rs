@@ -17,6 +17,7 @@ pub mod quantizer;
 mod residual;
 mod snake;
 mod tables;
+mod wavelet;
 
 pub use attention::{AttentionKeys, SelfAttention};
 pub use companding::Companding;
@@ -35,4 +36,5 @@ pub use linear::Linear;
 pub use lstm::Lstm;
 pub use norm::{GroupNorm, LayerNorm};
 pub use residual::{ResidualBlock, ResidualBlockConfig};
-pub use snake::Snake;
+pub use snake::{Snake, SnakeBeta};
+pub use wavelet::check_wavelet;

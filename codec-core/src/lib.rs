@@ -2,6 +2,7 @@
 
 pub mod clustering;
 pub mod container;
+pub mod depth;
 pub mod digest;
 pub mod error;
 pub mod family;
@@ -17,6 +18,7 @@ pub mod weights;
 pub mod backend;
 pub mod kernels;
 
+pub use depth::Depth;
 pub use digest::Digest;
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;

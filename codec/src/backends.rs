@@ -87,7 +87,7 @@ pub fn trace(model: &AnyModel, inputs: &Tensors, device: &Device) -> Result<Tens
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu {
-    use codec_audio::coder::{AudioCoder, AudioTokenizer, Codes, Format, Reach};
+    use codec_audio::coder::{AudioCoder, AudioTokenizer, ChunkCoder, Codes, Format, Reach};
     use codec_core::error::Error;
     use codec_image::coder::{
         DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, TileOptions,
@@ -218,6 +218,35 @@ mod gpu {
 
         fn tokenizer(&self) -> Option<&dyn AudioTokenizer> {
             self.coder.tokenizer().map(|_| self as &dyn AudioTokenizer)
+        }
+
+        fn parts(&self) -> Option<&dyn ChunkCoder> {
+            self.coder.parts().map(|_| self as &dyn ChunkCoder)
+        }
+    }
+
+    impl GuardedAudio {
+        fn chunks(&self) -> Result<&dyn ChunkCoder, Error> {
+            let alone = || Error::unsupported("chunks of a model that keeps its codes");
+            self.coder.parts().ok_or_else(alone)
+        }
+    }
+
+    impl ChunkCoder for GuardedAudio {
+        fn analyze(&self, channels: &[&[f32]], step: usize) -> Result<Codes, Error> {
+            guard(&self.device, || self.chunks()?.analyze(channels, step))
+        }
+
+        fn synthesize(&self, codes: &Codes, step: usize) -> Result<Vec<Vec<f32>>, Error> {
+            guard(&self.device, || self.chunks()?.synthesize(codes, step))
+        }
+
+        fn pack(&self, codes: &Codes, step: usize) -> Result<Vec<u8>, Error> {
+            self.chunks()?.pack(codes, step)
+        }
+
+        fn unpack(&self, bytes: &[u8], frames: usize, step: usize) -> Result<Codes, Error> {
+            self.chunks()?.unpack(bytes, frames, step)
         }
     }
 

@@ -217,7 +217,9 @@ where
         let prepared = networks.prepare(raw, &stage.freeze, auxiliary, &optim, &mut Alone)?;
         lap(&mut times.clip);
         let lr = optim.learning_rate(step, stage.steps);
-        networks = networks.update(prepared, lr, &optim, recipe.ema.decay);
+        networks = networks
+            .update(prepared, lr, &optim)
+            .follow(recipe.ema.decay);
         wait()?;
         lap(&mut times.update);
     }

@@ -8,7 +8,14 @@ use crate::recipe::suggest::unknown;
 use crate::task::Parts;
 
 /// Names of the families.
-pub const NAMES: &[&str] = &["wpmr", "walloc", "vqgan", "index_context", "index_restorer"];
+pub const NAMES: &[&str] = &[
+    "wpmr",
+    "walloc",
+    "vqgan",
+    "index_context",
+    "index_restorer",
+    "srvq",
+];
 
 /// Evaluates an expression with the task of a recipe's family.
 macro_rules! with_task {
@@ -32,6 +39,10 @@ macro_rules! with_task {
             }
             "index_restorer" => {
                 let $task = $crate::task::index_restorer::RestorerTask::<$backend>::new($recipe)?;
+                $body
+            }
+            "srvq" => {
+                let $task = $crate::task::srvq::SrvqTask::<$backend>::new($recipe)?;
                 $body
             }
             other => Err($crate::family::unknown_family(other)),
@@ -62,6 +73,7 @@ pub(crate) fn parts(recipe: &Recipe) -> Result<Parts, TrainError> {
         "vqgan" => Ok(crate::task::vqgan::PARTS),
         "index_context" => Ok(crate::task::index_context::PARTS),
         "index_restorer" => Ok(crate::task::index_restorer::PARTS),
+        "srvq" => Ok(crate::task::srvq::PARTS),
         other => Err(unknown_family(other)),
     }
 }

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use codec::{Codec, Device, Digest, Limits, TOKEN_FORMATS, TokenFormat, io};
+use codec::sound::Depth;
+use codec::{AudioCodec, Codec, Device, Digest, Limits, Media, TOKEN_FORMATS, TokenFormat, io};
 use serde_json::json;
 
-use super::decode::{Extension, parse_format, picture_format};
+use super::decode::{Extension, derived, parse_depth, parse_format, picture_format, sound_format};
+use super::sound::Written;
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
 use crate::console::{Console, size, time};
 use crate::exit::Status;
+use crate::media;
 use crate::plan::{self, Job, Sides};
 
 const EXAMPLES: &str = "\
@@ -29,9 +32,12 @@ pub struct DetokenizeArgs {
     /// Files of codes or latents, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
-    /// Format of the pictures, by extension [default: by output name, else png]
+    /// Format, by extension [default: by output name, else png or wav]
     #[arg(long, value_name = "EXT", value_parser = parse_format)]
     pub output_format: Option<Extension>,
+    /// Bits a sample of sounds: 8, 16, 24, 32 or f32
+    #[arg(long, value_name = "BITS", default_value = "16", value_parser = parse_depth)]
+    pub bits: Depth,
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
     pub limit_pixels: u64,
@@ -54,6 +60,7 @@ struct Session<'a> {
     limits: Limits,
     /// Opened codecs by the digest of their weights.
     codecs: HashMap<Digest, Codec>,
+    sounds: HashMap<Digest, AudioCodec>,
 }
 
 /// Runs the command.
@@ -63,8 +70,8 @@ struct Session<'a> {
 pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
     let sides = Sides {
         inputs: &TOKEN_FORMATS,
-        outputs: plan::PICTURES,
-        derived: args.output_format.unwrap_or_default().name(),
+        outputs: plan::WRITTEN,
+        derived: derived(args.output_format, media::codes_of_sound),
     };
     let jobs = plan::plan(&args.inputs, &args.output, sides)?;
     let mut session = Session {
@@ -76,6 +83,7 @@ pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
             ..Limits::default()
         },
         codecs: HashMap::new(),
+        sounds: HashMap::new(),
     };
     batch::run(
         &jobs,
@@ -89,8 +97,22 @@ pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
 impl Session<'_> {
     fn detokenize(&mut self, job: &Job) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let format = picture_format(self.args.output_format, job)?;
         let tokens = TokenFormat::read(&job.source.read(&self.limits)?)?;
+        if matches!(tokens.media, Media::Audio { .. }) {
+            let written = Written {
+                format: sound_format(self.args.output_format, job)?,
+                depth: self.args.bits,
+                drop_tags: false,
+                force: self.args.output.force,
+            };
+            if !self.sounds.contains_key(&tokens.digest) {
+                let codec = AudioCodec::for_tokens(&tokens, self.weights.as_deref(), &self.device)?;
+                self.sounds.insert(tokens.digest, codec);
+            }
+            let codec = &self.sounds[&tokens.digest];
+            return super::sound::detokenize(codec, &tokens, &self.limits, written, job);
+        }
+        let format = picture_format(self.args.output_format, job)?;
         if !self.codecs.contains_key(&tokens.digest) {
             let codec = Codec::for_tokens(&tokens, self.weights.as_deref(), &self.device)?;
             self.codecs.insert(tokens.digest, codec);

@@ -7,7 +7,7 @@ use codec_core::weights::{HostTensor, Tensors, WeightsFile};
 use codec_core::{Digest, Error};
 
 use super::family::{AudioFamily, Family, Imported, Model};
-use super::{dac, encodec, quantizers, wavtokenizer};
+use super::{dac, encodec, quantizers, srvq, wavtokenizer};
 use crate::coder::AudioCoder;
 
 /// Generates [`AudioModel`] over the families.
@@ -142,6 +142,7 @@ families! {
     Encodec(encodec::Encodec),
     Dac(dac::Dac),
     Wavtokenizer(wavtokenizer::Wavtokenizer),
+    Srvq(srvq::Srvq),
     HificodecQuantizer(quantizers::HificodecQuantizer),
     LanguagecodecQuantizer(quantizers::LanguagecodecQuantizer),
 }

@@ -1,11 +1,13 @@
 //! The sides of a tile's latents, and pixels in and out, for models with latents at 1/16 and hyperlatents at 1/64.
 
+use std::time::Instant;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 
 use super::host;
-use crate::coder::RgbTile;
+use crate::coder::{DecodedTile, RgbTile, Stages};
 use crate::planes::{Border, interleave, planes};
 
 /// Pixels that a side is padded to a multiple of: four halvings, and two more for the hyperlatents.
@@ -82,15 +84,25 @@ impl Grid {
         ))
     }
 
-    /// Samples of the upper left `width` x `height` of such a tensor.
-    pub fn samples<B: Backend>(
+    /// The tile of the upper left `width` x `height` of such a tensor, which `synthesis` computes.
+    pub fn decoded<B: Backend>(
         self,
-        pixels: Tensor<B, 4>,
+        synthesis: impl FnOnce() -> Result<Tensor<B, 4>, Error>,
         size: [usize; 2],
-    ) -> Result<Vec<u8>, Error> {
+        stages: Stages,
+    ) -> Result<DecodedTile, Error> {
+        let clock = Instant::now();
         let stride = self.width * LATENT;
         let plane = [stride, stride * self.height * LATENT];
-        Ok(interleave(&host(pixels)?, plane, [0, 0], size))
+        let samples = interleave(&host(synthesis()?)?, plane, [0, 0], size);
+        let transform = clock.elapsed();
+        Ok(DecodedTile {
+            samples,
+            stages: Stages {
+                transform,
+                ..stages
+            },
+        })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod family;
 mod grid;
 pub mod hyperprior;
 pub mod mlicpp;
+mod payload;
 mod record;
 #[cfg(test)]
 pub(crate) mod testing;

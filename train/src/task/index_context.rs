@@ -13,7 +13,7 @@ use codec_core::index_context::{ContextConfig, ContextNetwork, IndexGrid, Sample
 use codec_core::layers::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::pictures::hyperparameters;
+use super::pictures::{hyperparameters, macs_per_pixel, named};
 use super::tokenizer::{Tokenizer, no_import};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
@@ -182,7 +182,7 @@ where
             ("cost", bits(coded.len())),
         ];
         Ok(Some(Evaluation {
-            metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+            metrics: named(metrics),
             sample: None,
         }))
     }
@@ -207,11 +207,7 @@ where
     fn macs(&self) -> Macs {
         let factor = self.tokenizer.config().ddconfig.factor();
         let per_pixel = self.config.macs() as f64 / (factor * factor) as f64;
-        Macs {
-            encode: per_pixel,
-            decode: per_pixel,
-            unit: "pixel",
-        }
+        macs_per_pixel([per_pixel; 2])
     }
 
     fn parts(&self) -> Parts {

@@ -16,7 +16,7 @@ use codec_core::weights::{HostTensor, Loader, Start};
 use codec_datasets::SplitMix64;
 use serde::{Deserialize, Serialize};
 
-use super::pictures::hyperparameters;
+use super::pictures::{hyperparameters, macs_per_pixel, named};
 use super::tokenizer::{Tokenizer, no_import};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
@@ -217,7 +217,7 @@ where
         let right = pairs.filter(|((a, b), lost)| **lost && a == b).count() as f64;
         let metrics = [("accuracy", right / number), ("cost", 1.0 - right / number)];
         Ok(Some(Evaluation {
-            metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+            metrics: named(metrics),
             sample: None,
         }))
     }
@@ -240,11 +240,8 @@ where
 
     fn macs(&self) -> Macs {
         let factor = self.tokenizer.config().ddconfig.factor();
-        Macs {
-            encode: 0.0,
-            decode: self.config.macs() as f64 / (factor * factor) as f64,
-            unit: "pixel",
-        }
+        let per_pixel = self.config.macs() as f64 / (factor * factor) as f64;
+        macs_per_pixel([0.0, per_pixel])
     }
 
     fn parts(&self) -> Parts {

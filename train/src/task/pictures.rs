@@ -1,14 +1,20 @@
 //! What the tasks of picture families share.
 
+use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use codec_core::Digest;
+use codec_core::weights::{Tensors, WeightsFile};
+use codec_image::models::{Family, Model};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::{Evaluation, Macs};
 use crate::TrainError;
 use crate::data::{Content, Item};
-use crate::events::SampleData;
-use crate::recipe::suggest::unknown;
+use crate::events::{Metrics, Sample, SampleData};
+use crate::recipe::Recipe;
+use crate::recipe::suggest::{invalid, unknown};
 
 /// The defaults of a family with the values of a recipe over them.
 ///
@@ -29,6 +35,97 @@ pub(super) fn hyperparameters<C: Serialize + DeserializeOwned>(
         *slot = serde_json::to_value(value).map_err(|e| bad(&e))?;
     }
     serde_json::from_value(config).map_err(|e| bad(&e))
+}
+
+/// Checks that the crops of every stage have sides that are multiples of `alignment` and at least `least`.
+///
+/// # Errors
+/// [`TrainError::Recipe`].
+pub(super) fn check_patches(
+    recipe: &Recipe,
+    alignment: usize,
+    least: usize,
+) -> Result<(), TrainError> {
+    for stage in &recipe.stages {
+        if stage.patch < least.max(1) || !stage.patch.is_multiple_of(alignment) {
+            let key = format!("stage {}: patch", stage.name);
+            let mut expected = format!("a multiple of {alignment}");
+            if least > alignment {
+                expected += &format!(", at least {least}");
+            }
+            return Err(invalid(&key, &stage.patch, &expected));
+        }
+    }
+    Ok(())
+}
+
+/// The weights file of trained networks.
+///
+/// # Errors
+/// [`TrainError::Recipe`] for hyperparameters that cannot be written, those of [`WeightsFile::to_bytes`].
+pub(super) fn weights_file<F: Family>(
+    config: &F::Config,
+    tensors: Tensors,
+    name: &str,
+    recipe: &str,
+) -> Result<Vec<u8>, TrainError> {
+    let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
+    let file = WeightsFile {
+        family: F::NAME.to_owned(),
+        name: name.to_owned(),
+        config: serde_json::to_value(config).map_err(bad)?,
+        source: recipe.to_owned(),
+        tensors,
+    };
+    Ok(file.to_bytes()?)
+}
+
+/// The networks of a weights file.
+///
+/// # Errors
+/// Those of [`Model::new`] and [`Model::network`].
+pub(super) fn network<F: Family>(bytes: &[u8]) -> Result<F::Network<Flex>, TrainError> {
+    let model = Model::<F>::new(WeightsFile::from_bytes(bytes)?, Digest::of(bytes))?;
+    Ok(model.network::<Flex>(&Default::default())?)
+}
+
+/// Multiply-accumulates of encoder and decoder.
+pub(super) fn macs_per_pixel([encode, decode]: [f64; 2]) -> Macs {
+    Macs {
+        encode,
+        decode,
+        unit: "pixel",
+    }
+}
+
+/// Values by name.
+pub(super) fn named<const N: usize>(values: [(&str, f64); N]) -> Metrics {
+    values.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// What is reported of a picture, with the picture itself and its reconstruction if `sample` asks for them.
+pub(super) fn evaluation<B: Backend, const N: usize>(
+    metrics: [(&str, f64); N],
+    sample: bool,
+    item: &Item,
+    t: f32,
+    [original, reconstruction]: [Tensor<B, 4>; 2],
+) -> Evaluation {
+    let sample = sample.then(|| Sample {
+        name: item.name(),
+        quality: 100.0 * t,
+        original: bytes(original),
+        reconstruction: bytes(reconstruction),
+    });
+    Evaluation {
+        metrics: named(metrics),
+        sample,
+    }
+}
+
+/// Mean squared error on the 0..255 scale, of pictures in 0..1.
+pub(super) fn mse<B: Backend>(a: Tensor<B, 4>, b: Tensor<B, 4>) -> f64 {
+    255.0 * 255.0 * scalar((a - b).square().mean())
 }
 
 /// Peak signal-to-noise ratio of a mean squared error on the 0..255 scale, in dB.

@@ -13,7 +13,7 @@ use codec_image::models::vqgan::{Coder, Vqgan, VqganConfig};
 use codec_image::models::{Family, Model};
 use codec_image::tokens::{ImageTokenizer, Tokens};
 
-use super::pictures::bytes;
+use super::pictures::{bytes, weights_file};
 use crate::TrainError;
 use crate::data::{Content, Item};
 use crate::events::SampleData;
@@ -143,15 +143,7 @@ where
         for (name, tensor) in tensors.iter() {
             all.insert(format!("{prefix}{name}"), tensor.clone());
         }
-        let file = WeightsFile {
-            family: Vqgan::NAME.to_owned(),
-            name: name.to_owned(),
-            config: serde_json::to_value(config)
-                .map_err(|e| TrainError::Recipe(format!("model: {e}")))?,
-            source: recipe.to_owned(),
-            tensors: all,
-        };
-        Ok(file.to_bytes()?)
+        weights_file::<Vqgan>(config, all, name, recipe)
     }
 }
 

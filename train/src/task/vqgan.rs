@@ -4,20 +4,19 @@
 //! perceptual losses, with which the paper's model is trained, are terms of the recipe like any other.
 
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
-use codec_core::Digest;
 use codec_core::backend::CodecBackend;
-use codec_core::weights::WeightsFile;
 use codec_image::models::vqgan::{Autoencoder, Fresh, Network, Vqgan, VqganConfig};
-use codec_image::models::{Family, Model};
 
-use super::pictures::{bytes, crop, hyperparameters, psnr, scalar};
+use super::pictures::{
+    check_patches, crop, evaluation, hyperparameters, macs_per_pixel, mse, named, network, psnr,
+    weights_file,
+};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::Item;
-use crate::events::{Metrics, Sample};
+use crate::events::Metrics;
 use crate::losses::{CodebookUsage, Domain};
 use crate::parameters::Parameters;
-use crate::recipe::suggest::invalid;
 use crate::recipe::{Recipe, Stage};
 
 /// Mean squared errors count on the 0..255 scale, as in the other picture families; the networks' pictures are in -1..1.
@@ -45,14 +44,7 @@ impl VqganTask {
         let config: VqganConfig = hyperparameters(&VqganConfig::default(), &recipe.model)?;
         let fresh = Fresh::new(&config, recipe.seed)
             .map_err(|e| TrainError::Recipe(format!("model: {e}")))?;
-        let alignment = config.ddconfig.factor();
-        for stage in &recipe.stages {
-            if stage.patch == 0 || !stage.patch.is_multiple_of(alignment) {
-                let key = format!("stage {}: patch", stage.name);
-                let expected = format!("a multiple of {alignment}");
-                return Err(invalid(&key, &stage.patch, &expected));
-            }
-        }
+        check_patches(recipe, config.ddconfig.factor(), 1)?;
         Ok(Self { fresh })
     }
 }
@@ -110,8 +102,7 @@ where
     }
 
     fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
-        let metrics = [("psnr", readings.mean("mse", psnr))];
-        metrics.map(|(name, value)| (name.to_owned(), value)).into()
+        named([("psnr", readings.mean("mse", psnr))])
     }
 
     fn evaluate(
@@ -140,22 +131,15 @@ where
         let indexes: Vec<u32> = codes.iter().map(|&code| code as u32).collect();
         let coded = codec_entropy::encode_indexes(&indexes, config.n_embed)
             .map_err(|e| codec_core::Error::bad_parameter(format!("codes: {e}")))?;
-        let error = reconstruction.clone() - pixels.clone();
-        let mse = 4.0 * SCALE * scalar(error.square().mean());
+        let mse = mse(reconstruction.clone(), pixels.clone());
         let metrics = [
             ("bpp", 8.0 * coded.len() as f64 / (height * width) as f64),
             ("psnr", psnr(mse)),
             ("perplexity", usage.health().perplexity),
             ("cost", mse),
         ];
-        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
-        let sample = sample.then(|| Sample {
-            name: item.name(),
-            quality: 100.0 * t,
-            original: bytes(pixels),
-            reconstruction: bytes(reconstruction),
-        });
-        Ok(Some(Evaluation { metrics, sample }))
+        let pictures = [pixels, reconstruction];
+        Ok(Some(evaluation(metrics, sample, item, t, pictures)))
     }
 
     fn export(
@@ -164,30 +148,15 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError> {
-        let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
-        let file = WeightsFile {
-            family: Vqgan::NAME.to_owned(),
-            name: name.to_owned(),
-            config: serde_json::to_value(self.fresh.config()).map_err(bad)?,
-            source: recipe.to_owned(),
-            tensors: self.fresh.export(model)?,
-        };
-        Ok(file.to_bytes()?)
+        weights_file::<Vqgan>(self.fresh.config(), self.fresh.export(model)?, name, recipe)
     }
 
     fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError> {
-        let model = Model::<Vqgan>::new(WeightsFile::from_bytes(bytes)?, Digest::of(bytes))?;
-        let network = model.network::<burn::backend::Flex>(&Default::default())?;
-        Ok(Parameters::of(network.autoencoder()))
+        Ok(Parameters::of(network::<Vqgan>(bytes)?.autoencoder()))
     }
 
     fn macs(&self) -> Macs {
-        let [encode, decode] = self.fresh.config().macs();
-        Macs {
-            encode,
-            decode,
-            unit: "pixel",
-        }
+        macs_per_pixel(self.fresh.config().macs())
     }
 
     fn parts(&self) -> Parts {

@@ -4,20 +4,19 @@
 //! `bpp` is that of files.
 
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
-use codec_core::Digest;
 use codec_core::backend::CodecBackend;
-use codec_core::weights::WeightsFile;
 use codec_image::models::walloc::{Network, Walloc, WallocConfig, export};
-use codec_image::models::{Family, Model};
 
-use super::pictures::{bytes, crop, hyperparameters, psnr, scalar};
+use super::pictures::{
+    check_patches, crop, evaluation, hyperparameters, macs_per_pixel, mse, named, network, psnr,
+    weights_file,
+};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::Item;
-use crate::events::{Metrics, Sample};
+use crate::events::Metrics;
 use crate::losses::Domain;
 use crate::parameters::Parameters;
-use crate::recipe::suggest::invalid;
 use crate::recipe::{Recipe, Stage};
 
 /// Mean squared errors count on the 0..255 scale, as in the other picture families.
@@ -50,14 +49,7 @@ impl WallocTask {
             ))),
         });
         checked.map_err(|e| TrainError::Recipe(format!("model: {e}")))?;
-        let (alignment, least) = (config.alignment(), config.side_min());
-        for stage in &recipe.stages {
-            if stage.patch < least || !stage.patch.is_multiple_of(alignment) {
-                let key = format!("stage {}: patch", stage.name);
-                let expected = format!("a multiple of {alignment}, at least {least}");
-                return Err(invalid(&key, &stage.patch, &expected));
-            }
-        }
+        check_patches(recipe, config.alignment(), config.side_min())?;
         Ok(Self { config })
     }
 }
@@ -105,8 +97,7 @@ where
     }
 
     fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
-        let metrics = [("psnr", readings.mean("mse", psnr))];
-        metrics.map(|(name, value)| (name.to_owned(), value)).into()
+        named([("psnr", readings.mean("mse", psnr))])
     }
 
     fn evaluate(
@@ -126,17 +117,10 @@ where
         let latents = model.latents(pixels.clone())?;
         let rate = 8.0 * latents.to_bytes()?.len() as f64 / (height * width) as f64;
         let reconstruction = model.pixels(&latents, [height, width], device)?;
-        let error = reconstruction.clone() - pixels.clone();
-        let mse = SCALE * scalar((error.clone() * error).mean());
+        let mse = mse(reconstruction.clone(), pixels.clone());
         let metrics = [("bpp", rate), ("psnr", psnr(mse)), ("cost", mse)];
-        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
-        let sample = sample.then(|| Sample {
-            name: item.name(),
-            quality: 100.0 * t,
-            original: bytes(pixels),
-            reconstruction: bytes(reconstruction),
-        });
-        Ok(Some(Evaluation { metrics, sample }))
+        let pictures = [pixels, reconstruction];
+        Ok(Some(evaluation(metrics, sample, item, t, pictures)))
     }
 
     fn export(
@@ -145,30 +129,15 @@ where
         name: &str,
         recipe: &str,
     ) -> Result<Vec<u8>, TrainError> {
-        let bad = |e: serde_json::Error| TrainError::Recipe(format!("model: {e}"));
-        let file = WeightsFile {
-            family: Walloc::NAME.to_owned(),
-            name: name.to_owned(),
-            config: serde_json::to_value(&self.config).map_err(bad)?,
-            source: recipe.to_owned(),
-            tensors: export(model)?,
-        };
-        Ok(file.to_bytes()?)
+        weights_file::<Walloc>(&self.config, export(model)?, name, recipe)
     }
 
     fn import(&self, bytes: &[u8]) -> Result<Parameters, TrainError> {
-        let model = Model::<Walloc>::new(WeightsFile::from_bytes(bytes)?, Digest::of(bytes))?;
-        let network = model.network::<burn::backend::Flex>(&Default::default())?;
-        Ok(Parameters::of(&network))
+        Ok(Parameters::of(&network::<Walloc>(bytes)?))
     }
 
     fn macs(&self) -> Macs {
-        let [encode, decode] = self.config.macs();
-        Macs {
-            encode,
-            decode,
-            unit: "pixel",
-        }
+        macs_per_pixel(self.config.macs())
     }
 
     fn parts(&self) -> Parts {

@@ -8,14 +8,15 @@ use codec_image::models::wpmr::{
     PassMode, Rounding, Weights, Wpmr, WpmrConfig, export, import, quality, trailing_inputs,
 };
 
-use super::pictures::{bytes, crop, hyperparameters, psnr, scalar};
+use super::pictures::{
+    check_patches, crop, evaluation, hyperparameters, macs_per_pixel, mse, named, psnr, scalar,
+};
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::Item;
-use crate::events::{Metrics, Sample};
+use crate::events::Metrics;
 use crate::losses::Domain;
 use crate::parameters::{NamedTensor, Parameters};
-use crate::recipe::suggest::invalid;
 use crate::recipe::{Recipe, Stage, StagePrecision, StageRounding};
 
 /// The loss of a picture is divided by `lambda` to this power (over a reference): costs grow by about that law over the
@@ -48,12 +49,7 @@ impl WpmrTask {
     /// # Errors
     /// [`TrainError::Recipe`].
     pub fn new(recipe: &Recipe) -> Result<Self, TrainError> {
-        for stage in &recipe.stages {
-            if stage.patch == 0 || !stage.patch.is_multiple_of(ALIGNMENT) {
-                let key = format!("stage {}: patch", stage.name);
-                return Err(invalid(&key, &stage.patch, "a multiple of 32"));
-            }
-        }
+        check_patches(recipe, ALIGNMENT, 1)?;
         Ok(Self {
             config: config(&recipe.model)?,
         })
@@ -144,13 +140,11 @@ where
 
     fn metrics(&self, readings: &Readings, stage: &Stage) -> Metrics {
         let area = (stage.patch * stage.patch) as f64;
-        [
+        named([
             ("bpp", readings.mean("rate", |v| v)),
             ("hyper_bpp", readings.mean("hyper_bits", |v| v / area)),
             ("psnr", readings.mean("mse", psnr)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ])
     }
 
     fn evaluate(
@@ -173,26 +167,16 @@ where
         let lambda = quality::lambda(&self.config, t);
         let losses = model.forward(&self.config, pixels.clone(), &[t], mode)?;
         let reconstruction = losses.reconstruction.clamp(0.0, 1.0);
-        let error = (reconstruction.clone() - pixels.clone())
-            .mul_scalar(255.0)
-            .powi_scalar(2);
-        let mse = scalar(error.mean());
+        let mse = mse(reconstruction.clone(), pixels.clone());
         let bits = scalar(losses.latent_bits) + scalar(losses.hyper_bits);
         let rate = bits / (height * width) as f64;
         let metrics = [
             ("bpp", rate),
             ("psnr", psnr(mse)),
             ("cost", rate + lambda * mse),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        let sample = sample.then(|| Sample {
-            name: item.name(),
-            quality: 100.0 * t,
-            original: bytes(pixels),
-            reconstruction: bytes(reconstruction),
-        });
-        Ok(Some(Evaluation { metrics, sample }))
+        ];
+        let pictures = [pixels, reconstruction];
+        Ok(Some(evaluation(metrics, sample, item, t, pictures)))
     }
 
     fn export(
@@ -219,11 +203,7 @@ where
 
     fn macs(&self) -> Macs {
         let macs = self.config.macs();
-        Macs {
-            encode: macs.encode,
-            decode: macs.decode,
-            unit: "pixel",
-        }
+        macs_per_pixel([macs.encode, macs.decode])
     }
 
     fn trailing_inputs(&self, parameter: &str) -> usize {

@@ -1,8 +1,5 @@
 //! From channels to a signal: magnitudes and phases, and an inverse short-time Fourier transform (Vocos, section 3.2).
 
-use std::f64::consts::PI;
-
-use burn::tensor::ops::PadMode;
 use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
@@ -10,6 +7,7 @@ use codec_core::layers::Linear;
 use codec_core::weights::Loader;
 
 use super::HeadConfig;
+use crate::models::fourier::{envelope, inverse, overlap_add};
 
 /// Largest magnitude.
 const MAGNITUDE_MAX: f64 = 100.0;
@@ -94,85 +92,18 @@ impl<B: CodecBackend> Head<B> {
             )));
         }
         let frames = frames.matmul(self.basis.clone());
-        // Parts of a hop each: part j of frame i belongs to hop i + j of the signal.
-        let parts = n_fft.div_ceil(hop);
-        let frames = frames.pad([(0, parts * hop - n_fft)], PadMode::Constant(0.0));
-        let frames: Tensor<B, 4> = frames.reshape([n, l, parts, hop]);
-        let shifted = (0..parts).map(|part| {
-            let part_of_all = frames.clone().narrow(2, part, 1).reshape([n, l, hop]);
-            let around = [(part, parts - 1 - part), (0, 0)];
-            part_of_all.pad(around, PadMode::Constant(0.0))
-        });
-        let sum = shifted.reduce(|sum, part| sum + part);
-        let Some(sum) = sum else {
+        let Some(sum) = overlap_add(frames.reshape([n, l, n_fft]), hop) else {
             return Err(Error::bad_parameter("frames without samples"));
         };
-        let signal = sum
-            .reshape([n, 1, (l + parts - 1) * hop])
-            .narrow(2, cut, kept);
-        let envelope = self.envelope(l, whole);
-        let envelope: Vec<f32> = envelope.into_iter().skip(cut).take(kept).collect();
+        let length = sum.dims()[1];
+        let signal = sum.reshape([n, 1, length]).narrow(2, cut, kept);
+        let envelope = envelope(&self.window, hop, l).into_iter();
+        let envelope: Vec<f32> = envelope
+            .skip(cut)
+            .take(kept)
+            .map(|sum| sum.max(ENVELOPE_MIN))
+            .collect();
         let envelope = TensorData::new(envelope, [1, 1, kept]);
         Ok(signal / Tensor::from_data(envelope, &self.basis.device()))
-    }
-
-    /// Sum of the squared windows of `l` frames.
-    fn envelope(&self, l: usize, whole: usize) -> Vec<f32> {
-        let mut envelope = vec![0.0f32; whole];
-        for frame in 0..l {
-            let seen = envelope.iter_mut().skip(frame * self.config.hop_length);
-            seen.zip(&self.window).for_each(|(sum, w)| *sum += w * w);
-        }
-        envelope
-            .iter_mut()
-            .for_each(|sum| *sum = sum.max(ENVELOPE_MIN));
-        envelope
-    }
-}
-
-/// The inverse Fourier transform of real signals with a window, `[2 bins, n]`. Imaginary parts at the ends of the spectrum
-/// count for nothing.
-fn inverse(window: &[f32]) -> Vec<f32> {
-    let n = window.len();
-    let bins = n / 2 + 1;
-    let circle: Vec<(f64, f64)> = (0..n)
-        .map(|i| (2.0 * PI * i as f64 / n as f64).sin_cos())
-        .collect();
-    let mut basis = Vec::with_capacity(2 * bins * n);
-    for imaginary in [false, true] {
-        for k in 0..bins {
-            let end = k == 0 || 2 * k == n;
-            let weight = match (end, imaginary) {
-                (true, true) => 0.0,
-                (true, false) => 1.0,
-                (false, _) => 2.0,
-            } / n as f64;
-            basis.extend(window.iter().enumerate().map(|(i, &w)| {
-                // The product is reduced to one turn exactly.
-                let (sine, cosine) = circle.get(i * k % n).copied().unwrap_or_default();
-                let value = if imaginary { -sine } else { cosine };
-                (value * weight * f64::from(w)) as f32
-            }));
-        }
-    }
-    basis
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cosine_comes_out_of_its_bin() {
-        let basis = inverse(&[1.0; 8]);
-        let row = |at: usize| &basis[at * 8..][..8];
-        assert!(row(0).iter().all(|&v| v == 0.125));
-        // Imaginary parts of bin 0 and of the last one.
-        assert!(row(5).iter().chain(row(9)).all(|&v| v == 0.0));
-        for i in 0..8 {
-            let turn = 2.0 * PI * 3.0 * i as f64 / 8.0;
-            assert!((f64::from(row(3)[i]) - 0.25 * turn.cos()).abs() < 1e-7);
-            assert!((f64::from(row(8)[i]) + 0.25 * turn.sin()).abs() < 1e-7);
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! Tiles to bytes and back.
 //!
-//! A payload is the check value of `models::check`, then one stream: hyperlatents in order c, h, w with a table a channel,
-//! then latents with the tables that their scales select, in the same order or, with a context model, h, w, c. With a factorized prior there are only latents,
-//! with a table a channel.
+//! A payload is that of `models::payload`: hyperlatents in order c, h, w with a table a channel, then latents with the tables
+//! that their scales select, in the same order or, with a context model, h, w, c. With a factorized prior there are only
+//! latents, with a table a channel.
 
 use std::time::Instant;
 
@@ -12,7 +12,6 @@ use burn::tensor::backend::BackendTypes;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
-use codec_entropy::{Decoder, Encoder};
 
 use super::family::Hyperprior;
 use super::model::Network;
@@ -20,10 +19,10 @@ use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
 use crate::models::annealing::Schedule;
-use crate::models::check::Check;
 use crate::models::family::Model;
 use crate::models::grid::Grid;
 use crate::models::host;
+use crate::models::payload::{Reader, Writer};
 
 /// Pixels that take about 4 GB at the published widths.
 const COMFORTABLE_PIXELS: u64 = 1 << 22;
@@ -33,10 +32,6 @@ pub struct Coder<B: CodecBackend> {
     pub(super) model: Model<Hyperprior>,
     pub(super) network: Network<B>,
     pub(super) device: B::Device,
-}
-
-fn damaged(error: codec_entropy::Error) -> Error {
-    Check::drift(error)
 }
 
 impl<B: CodecBackend> Coder<B> {
@@ -54,27 +49,6 @@ impl<B: CodecBackend> Coder<B> {
 
     fn tensor(&self, values: Vec<f32>, channels: usize, grid: Grid) -> Tensor<B, 4> {
         grid.tensor(values, channels, &self.device)
-    }
-
-    /// Decodes what has a table a channel.
-    fn pull(
-        &self,
-        decoder: &mut Decoder<'_>,
-        check: &mut Check,
-        channels: usize,
-        grid: Grid,
-    ) -> Result<Vec<f32>, Error> {
-        let bottleneck = &self.network.bottleneck;
-        let mut symbols = vec![0; channels * grid.area()];
-        decoder
-            .decode(
-                &bottleneck.indexes(grid.area()),
-                bottleneck.tables(),
-                &mut symbols,
-            )
-            .map_err(damaged)?;
-        check.symbols(&symbols);
-        Ok(bottleneck.dequantize(&symbols, grid.area()))
     }
 }
 
@@ -101,20 +75,15 @@ where
         stages.transform = clock.elapsed();
 
         let bottleneck = &self.network.bottleneck;
-        let mut encoder = Encoder::new();
-        let mut check = Check::new();
+        let mut payload = Writer::default();
         let mut estimate = 0.0;
-        let mut push = |symbols: &[i32], area: usize| {
-            check.symbols(symbols);
-            encoder.push(symbols, &bottleneck.indexes(area), bottleneck.tables())
-        };
         let clock = Instant::now();
         if let Some(hyper) = &self.network.hyper {
             let z = host(hyper.analysis(latents.clone()))?;
             let area = grid.area() / 16;
             let symbols = bottleneck.quantize(&z, area);
             let z = bottleneck.dequantize(&symbols, area);
-            push(&symbols, area).map_err(damaged)?;
+            payload.channels(&symbols, area, bottleneck)?;
             estimate += bits(&bottleneck.likelihoods(&z, area));
             let hyper_grid = grid.hyper();
             let z = self.tensor(z, self.model.config.width, hyper_grid);
@@ -126,17 +95,11 @@ where
                 let better = self.refined(tile, grid, latents, known, schedule)?;
                 coded = hyper.quantize(&better, &parameters, size)?;
             }
-            let latents = coded;
-            let scales = latents.scales.iter();
-            let indexes: Vec<u8> = scales.map(|&s| hyper.gaussian.nearest(s)).collect();
-            check.tables(&indexes);
-            check.symbols(&latents.symbols);
-            estimate += bits(&latents.likelihoods);
+            estimate += bits(&coded.likelihoods);
             stages.context = clock.elapsed();
             let clock = Instant::now();
-            encoder
-                .push(&latents.symbols, &indexes, hyper.gaussian.tables())
-                .map_err(damaged)?;
+            let count = coded.symbols.len();
+            payload.scaled(&coded.symbols, &coded.scales, count, &hyper.gaussian)?;
             stages.entropy = clock.elapsed();
         } else {
             let y = match schedule {
@@ -144,13 +107,13 @@ where
                 None => y,
             };
             let symbols = bottleneck.quantize(&y, grid.area());
-            push(&symbols, grid.area()).map_err(damaged)?;
+            payload.channels(&symbols, grid.area(), bottleneck)?;
             let y = bottleneck.dequantize(&symbols, grid.area());
             estimate += bits(&bottleneck.likelihoods(&y, grid.area()));
             stages.entropy = clock.elapsed();
         }
         let clock = Instant::now();
-        let bytes = check.seal(&encoder.finish().map_err(damaged)?);
+        let bytes = payload.finish()?;
         stages.entropy += clock.elapsed();
         Ok(EncodedTile {
             bytes,
@@ -169,39 +132,26 @@ where
         let mut stages = Stages::default();
         let clock = Instant::now();
         let grid = Grid::of(width, height)?;
-        let (expected, stream) = Check::open(bytes)?;
-        let mut decoder = Decoder::new(stream).map_err(damaged)?;
-        let mut check = Check::new();
+        let bottleneck = &self.network.bottleneck;
+        let mut payload = Reader::new(bytes)?;
         let y = if let Some(hyper) = &self.network.hyper {
-            let hyper_grid = grid.hyper();
-            let z = self.pull(
-                &mut decoder,
-                &mut check,
-                self.model.config.width,
-                hyper_grid,
-            )?;
-            let z = self.tensor(z, self.model.config.width, hyper_grid);
+            let area = grid.hyper().area();
+            let z = bottleneck.dequantize(&payload.channels(area, bottleneck)?, area);
+            let z = self.tensor(z, self.model.config.width, grid.hyper());
             let parameters = hyper.parameters(z)?;
             stages.context = clock.elapsed();
             let clock = Instant::now();
             let size = [grid.height, grid.width];
-            let y = hyper.decode(&mut decoder, &mut check, &parameters, size)?;
+            let y = hyper.decode(&mut payload, &parameters, size)?;
             stages.entropy = clock.elapsed();
             y
         } else {
-            let y = self.pull(&mut decoder, &mut check, self.model.config.latents, grid)?;
+            let symbols = payload.channels(grid.area(), bottleneck)?;
             stages.entropy = clock.elapsed();
-            y
+            bottleneck.dequantize(&symbols, grid.area())
         };
-        decoder.finish().map_err(damaged)?;
-        check.verify(expected)?;
-
-        let clock = Instant::now();
-        let pixels = self
-            .network
-            .synthesis(self.tensor(y, self.model.config.latents, grid));
-        let samples = grid.samples(pixels, [width, height])?;
-        stages.transform = clock.elapsed();
-        Ok(DecodedTile { samples, stages })
+        payload.finish()?;
+        let y = self.tensor(y, self.model.config.latents, grid);
+        grid.decoded(|| Ok(self.network.synthesis(y)), [width, height], stages)
     }
 }

@@ -3,12 +3,11 @@
 use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
-use codec_entropy::Decoder;
 
 use super::context::Position;
 use super::model::Hyper;
-use crate::models::check::Check;
 use crate::models::host;
+use crate::models::payload::Reader;
 
 /// Latents of one picture on the host.
 pub(super) struct Latents {
@@ -93,27 +92,22 @@ impl<B: CodecBackend> Hyper<B> {
         Ok(Latents { values, ..latents })
     }
 
-    /// Decodes latents `[M, h, w]`, and tells `check` what was decoded.
+    /// Decodes latents `[M, h, w]`.
     pub fn decode(
         &self,
-        decoder: &mut Decoder<'_>,
-        check: &mut Check,
+        payload: &mut Reader<'_>,
         parameters: &HostParameters,
         size: [usize; 2],
     ) -> Result<Vec<f32>, Error> {
         let HostParameters { scales, means } = parameters;
         let mut pull = |scales: &[f32]| -> Result<(Vec<u8>, Vec<i32>), Error> {
-            let indexes: Vec<u8> = scales.iter().map(|&s| self.gaussian.nearest(s)).collect();
-            let mut symbols = vec![0; indexes.len()];
-            decoder
-                .decode(&indexes, self.gaussian.tables(), &mut symbols)
-                .map_err(Check::drift)?;
+            let mut symbols = vec![0; scales.len()];
+            let indexes = payload.scaled(scales, &mut symbols, &self.gaussian)?;
             Ok((indexes, symbols))
         };
         let Some(context) = &self.context else {
             let (indexes, symbols) = pull(scales)?;
-            check.tables(&indexes);
-            check.symbols(&symbols);
+            payload.checked(&indexes, &symbols);
             return Ok(dequantize(&symbols, means));
         };
         let (mut all_indexes, mut all_symbols) = (Vec::new(), Vec::new());
@@ -126,8 +120,7 @@ impl<B: CodecBackend> Hyper<B> {
             Ok(())
         };
         let values = context.run(&features, size, code)?;
-        check.tables(&all_indexes);
-        check.symbols(&all_symbols);
+        payload.checked(&all_indexes, &all_symbols);
         Ok(values)
     }
 }

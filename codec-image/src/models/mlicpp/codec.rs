@@ -1,6 +1,6 @@
 //! Tiles to bytes and back.
 //!
-//! A payload is the check value of `models::check`, then one stream: hyperlatents in order c, h, w with a table a channel, then
+//! A payload is that of `models::payload`: hyperlatents in order c, h, w with a table a channel, then
 //! latents slice by slice, anchors before the other cells, each group in order c, h, w of its half of the plane, with the
 //! tables that their scales select.
 
@@ -12,7 +12,6 @@ use burn::tensor::{Tensor, TensorData};
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::layers::bits;
-use codec_entropy::{Decoder, Encoder};
 
 use super::family::Mlicpp;
 use super::model::Network;
@@ -21,10 +20,10 @@ use crate::coder::{
     DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, Stages, TileOptions,
 };
 use crate::models::annealing::Schedule;
-use crate::models::check::Check;
 use crate::models::family::Model;
 use crate::models::grid::Grid;
 use crate::models::host;
+use crate::models::payload::{Reader, Writer};
 
 /// Pixels that take about 4 GB at the published widths.
 const COMFORTABLE_PIXELS: u64 = 1 << 20;
@@ -65,11 +64,6 @@ pub(super) fn residual<B: CodecBackend>(
 }
 
 impl<B: CodecBackend> Network<B> {
-    /// Tables of scales in our files.
-    fn tables(&self, scales: &[f32]) -> Vec<u8> {
-        scales.iter().map(|&s| self.gaussian.nearest(s)).collect()
-    }
-
     /// Quantizes latents `[n, M, h, w]` against the contexts that grow with them.
     pub(super) fn encode(
         &self,
@@ -181,20 +175,11 @@ where
         stages.context = clock.elapsed();
 
         let clock = Instant::now();
-        let (mut encoder, mut check) = (Encoder::new(), Check::new());
-        check.symbols(&z_symbols);
         let group = grid.area() / 2 * self.model.config.slice_channels();
-        let indexes = network.tables(&coded.scales);
-        let groups = coded.symbols.chunks(group).zip(indexes.chunks(group));
-        for (symbols, indexes) in groups {
-            check.tables(indexes);
-            check.symbols(symbols);
-        }
-        encoder
-            .push(&z_symbols, &bottleneck.indexes(area), bottleneck.tables())
-            .and_then(|()| encoder.push(&coded.symbols, &indexes, network.gaussian.tables()))
-            .map_err(Check::drift)?;
-        let bytes = check.seal(&encoder.finish().map_err(Check::drift)?);
+        let mut payload = Writer::default();
+        payload.channels(&z_symbols, area, bottleneck)?;
+        payload.scaled(&coded.symbols, &coded.scales, group, &network.gaussian)?;
+        let bytes = payload.finish()?;
         stages.entropy = clock.elapsed();
         Ok(EncodedTile {
             bytes,
@@ -214,35 +199,19 @@ where
         let start = Instant::now();
         let grid = Grid::of(width, height)?;
         let (network, bottleneck) = (&self.network, &self.network.bottleneck);
-        let (expected, stream) = Check::open(bytes)?;
-        let mut decoder = Decoder::new(stream).map_err(Check::drift)?;
-        let mut check = Check::new();
-        let area = grid.hyper().area();
-        let mut z = vec![0; self.model.config.width * area];
-        decoder
-            .decode(&bottleneck.indexes(area), bottleneck.tables(), &mut z)
-            .map_err(Check::drift)?;
-        check.symbols(&z);
+        let mut payload = Reader::new(bytes)?;
+        let z = payload.channels(grid.hyper().area(), bottleneck)?;
         let features = self.features(&z, grid.hyper())?;
         let y = network.decode(features, |scales, symbols| {
             let clock = Instant::now();
-            let indexes = network.tables(scales);
-            decoder
-                .decode(&indexes, network.gaussian.tables(), symbols)
-                .map_err(Check::drift)?;
-            check.tables(&indexes);
-            check.symbols(symbols);
+            let indexes = payload.scaled(scales, symbols, &network.gaussian)?;
+            payload.checked(&indexes, symbols);
             stages.entropy += clock.elapsed();
             Ok(())
         })?;
-        decoder.finish().map_err(Check::drift)?;
-        check.verify(expected)?;
+        payload.finish()?;
         stages.context = start.elapsed().saturating_sub(stages.entropy);
 
-        let clock = Instant::now();
-        let pixels = network.synthesis.forward(y)?;
-        let samples = grid.samples(pixels, [width, height])?;
-        stages.transform = clock.elapsed();
-        Ok(DecodedTile { samples, stages })
+        grid.decoded(|| network.synthesis.forward(y), [width, height], stages)
     }
 }

@@ -55,11 +55,7 @@ pub(crate) fn silu(x: &[f32]) -> Vec<f32> {
 
 /// Exponential linear unit of every value.
 pub(crate) fn elu(x: &[f32]) -> Vec<f32> {
-    map(
-        x,
-        #[inline(always)]
-        |x| math::elu(x),
-    )
+    map(x, math::elu)
 }
 
 /// `x + sin(alpha x)^2 / (alpha + epsilon)` of `[n, c, plane]`, with one alpha a channel.

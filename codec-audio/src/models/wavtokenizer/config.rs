@@ -160,7 +160,7 @@ impl HeadConfig {
         given.agree("dim", dim)?;
         given.agree("hop_length", hop)?;
         let padding = given.text("padding").unwrap_or("same");
-        if n_fft % 2 != 0 || (n_fft - hop) % 2 != 0 {
+        if !n_fft.is_multiple_of(2) || !(n_fft - hop).is_multiple_of(2) {
             return Err(Error::unsupported(format!(
                 "frames of {n_fft} samples, {hop} apart (expected even numbers)"
             )));

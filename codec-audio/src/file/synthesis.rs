@@ -10,6 +10,9 @@ use crate::io::Resampler;
 /// Samples of every channel of a pass.
 type PassSamples = Vec<Vec<f32>>;
 
+/// What makes samples of codes.
+type Make<'a> = Box<dyn Fn(&Codes) -> Result<PassSamples, Error> + 'a>;
+
 /// Puts the samples of passes together to those of the recording, at its rate.
 pub(crate) struct Assembler {
     info: AudioInfo,
@@ -80,7 +83,7 @@ impl Assembler {
 
 /// Makes samples of the codes of one chunk after the other, each between frames of its neighbours.
 pub(crate) struct Synthesizer<'a> {
-    make: Box<dyn Fn(&Codes) -> Result<PassSamples, Error> + 'a>,
+    make: Make<'a>,
     info: AudioInfo,
     /// The last frames of the chunk before the waiting one, for each pass.
     tail: Vec<Codes>,

@@ -5,7 +5,7 @@
 //!
 //! Every photograph of the folder is a class. Its last 192 columns (rows of upright pictures) are for tests, the rest for
 //! training, and both are encoded apart, so nothing of a test crop is in training. Crops of 128x128 pixels are learnt from as
-//! rounded latents, as pixels averaged down to as many numbers and, with `--all-pixels`, as all pixels. Blocks of pixels become
+//! rounded latents, as what the decoder's network makes of them (expanded), as pixels averaged down to as many numbers and, with `--all-pixels`, as all pixels. Blocks of pixels become
 //! channels, so that all forms are grids of one size; then the same network, steps and crops follow. Each channel is brought to
 //! mean 0 and deviation 1 over the parts for training.
 
@@ -17,13 +17,13 @@ use std::time::Instant;
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use codec_core::Digest;
 use codec_core::backend::{Activation, CodecBackend};
-use codec_core::layers::{Conv, ConvConfig};
+use codec_core::layers::{Companding, Conv, ConvConfig};
 use codec_core::weights::WeightsFile;
 use codec_image::coder::RgbTile;
 use codec_image::models::Model;
@@ -177,7 +177,7 @@ fn main() -> Result<(), Failure> {
         return Err("no picture has as many numbers as these latents".into());
     }
     let coder = Coder::<Flex>::new(&model, &Default::default())?;
-    let latents = |region: &Region| {
+    let latents = |region: &Region| -> Result<Grid, Failure> {
         let latents = coder.latents(RgbTile {
             width: region.width,
             height: region.height,
@@ -190,11 +190,26 @@ fn main() -> Result<(), Failure> {
             values: latents.values.iter().map(|&v| v as f32).collect(),
         })
     };
+    let companding = Companding::new(config.latent_bits)?;
+    let expanded = |region: &Region| -> Result<Grid, Failure> {
+        let grid = latents(region)?;
+        let count = grid.values.len();
+        let values = TensorData::new(grid.values, [count]);
+        let values = Tensor::<Flex, 1>::from_data(values, &Default::default());
+        let values = companding.expand(values).into_data();
+        let values = values.into_vec().map_err(|e| format!("{e:?}"))?;
+        Ok(Grid { values, ..grid })
+    };
     let mut forms = vec![
         Form {
             name: "latents",
             channels: config.latent_dim,
             grid: Box::new(latents),
+        },
+        Form {
+            name: "latents, expanded",
+            channels: config.latent_dim,
+            grid: Box::new(expanded),
         },
         Form {
             name: "pixels of equal dimension",

@@ -4,6 +4,7 @@ pub mod coder;
 pub mod file;
 pub mod io;
 pub mod models;
+pub mod pretrained;
 pub mod tokens;
 
 pub use codec_core::{Error, Limits};

@@ -12,6 +12,7 @@ pub mod layers;
 pub mod limits;
 pub mod noise;
 pub mod npy;
+pub mod pretrained;
 pub mod tokens;
 pub mod weights;
 

@@ -2,11 +2,7 @@
 //!
 //! Each has a model card beside it in `pretrained/`: data, licence, recipe, command and figures.
 
-/// One built-in model.
-struct Pretrained {
-    name: &'static str,
-    weights: &'static [u8],
-}
+use codec_core::pretrained::Pretrained;
 
 /// Name of the model that encoders use unless told otherwise.
 pub const DEFAULT: &str = "wpmr/v2";
@@ -25,10 +21,7 @@ const MODELS: &[Pretrained] = &[
 
 /// Weights file of a model.
 pub fn get(name: &str) -> Option<&'static [u8]> {
-    MODELS
-        .iter()
-        .find(|model| model.name == name)
-        .map(|model| model.weights)
+    codec_core::pretrained::get(MODELS, name)
 }
 
 /// Names of the built-in models.

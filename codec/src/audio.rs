@@ -4,6 +4,7 @@ use codec_audio::coder::{AudioCoder, AudioTokenizer, Format, Reach};
 use codec_audio::file::{self, Decoder, EncodeOptions, Encoded, Encoder, kilobits};
 use codec_audio::io::{Depth, Sound, Tags};
 use codec_audio::models::AudioModel;
+use codec_audio::pretrained;
 use codec_audio::tokens;
 use codec_core::container::{Container, Header, ModelId};
 use codec_core::error::Error;
@@ -28,23 +29,19 @@ impl std::fmt::Debug for AudioCodec {
 }
 
 impl AudioCodec {
-    /// Opens a model: `model` by name, with the weights that are built in, those of the user's
+    /// Opens a model: `model` by name (that of speech if `None`), with the weights that are built in, those of the user's
     /// [`ModelStore`](crate::models::ModelStore), or those of a weights file.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::BadParameter`] if no model is named, if `weights` are not of `model`, or for a model
+    /// [`Error::UnknownModel`], [`Error::BadParameter`] if `weights` are not of `model`, or for a model
     /// of pictures, those of reading weights, and [`Error::Device`].
     pub fn open(
         model: Option<&str>,
         weights: Option<&[u8]>,
         device: &Device,
     ) -> Result<Self, Error> {
-        let usual = || {
-            Err(Error::bad_parameter(
-                "no model of sound is built in (name one with --model)",
-            ))
-        };
-        Self::new(open::named(model, weights, usual)?.into_audio()?, device)
+        let found = open::named(model, weights, pretrained::DEFAULT)?;
+        Self::new(found.into_audio()?, device)
     }
 
     /// Opens the model that a file asks for, with the weights that are here or those of a weights file.

@@ -50,7 +50,7 @@ impl Codec {
         weights: Option<&[u8]>,
         device: &Device,
     ) -> Result<Self, Error> {
-        let found = open::named(model, weights, || Ok(pretrained::DEFAULT))?;
+        let found = open::named(model, weights, pretrained::DEFAULT)?;
         Self::new(&found.into_image()?, device)
     }
 

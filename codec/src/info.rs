@@ -6,7 +6,6 @@ use codec_core::container::{
 use codec_core::digest::Digest;
 use codec_core::error::Error;
 use codec_core::limits::Limits;
-use codec_image::pretrained;
 
 use crate::store::ModelStore;
 
@@ -79,7 +78,7 @@ impl Info {
     /// Where the weights are that the file needs.
     pub fn weights(&self) -> WeightsPlace {
         let header = &self.header;
-        if pretrained::get(&header.model).is_some_and(|w| Digest::of(w) == header.digest) {
+        if crate::open::built_in(&header.model).is_some_and(|w| Digest::of(w) == header.digest) {
             return WeightsPlace::BuiltIn;
         }
         let stored = ModelStore::user().and_then(|store| store.get(&header.model));
@@ -155,20 +154,25 @@ pub struct ModelInfo {
     pub digest: Digest,
     /// Size of its weights in bytes.
     pub bytes: usize,
-    /// Whether it is taken when no model is named.
+    /// Whether it is taken when no model is named, for pictures or for sound.
     pub is_default: bool,
 }
 
 /// The models that are built in.
 pub fn built_in() -> Vec<ModelInfo> {
-    pretrained::names()
+    let names = codec_image::pretrained::names().chain(codec_audio::pretrained::names());
+    let usual = [
+        codec_image::pretrained::DEFAULT,
+        codec_audio::pretrained::DEFAULT,
+    ];
+    names
         .filter_map(|name| {
-            let weights = pretrained::get(name)?;
+            let weights = crate::open::built_in(name)?;
             Some(ModelInfo {
                 name,
                 digest: Digest::of(weights),
                 bytes: weights.len(),
-                is_default: name == pretrained::DEFAULT,
+                is_default: usual.contains(&name),
             })
         })
         .collect()

@@ -3,7 +3,6 @@
 use codec_core::container::ModelId;
 use codec_core::digest::Digest;
 use codec_core::error::Error;
-use codec_image::pretrained;
 
 use crate::model::AnyModel;
 use crate::store::ModelStore;
@@ -15,13 +14,10 @@ use crate::store::ModelStore;
 pub(crate) fn named(
     model: Option<&str>,
     weights: Option<&[u8]>,
-    usual: impl FnOnce() -> Result<&'static str, Error>,
+    usual: &str,
 ) -> Result<AnyModel, Error> {
     let Some(bytes) = weights else {
-        return match model {
-            Some(name) => known(name),
-            None => known(usual()?),
-        };
+        return known(model.unwrap_or(usual));
     };
     let weights = AnyModel::from_bytes(bytes)?;
     let name = weights.name();
@@ -64,9 +60,14 @@ pub(crate) fn check(model: &str, digest: Digest, id: &ModelId) -> Result<(), Err
     check_name(model, &id.name)
 }
 
+/// Weights that this build contains.
+pub(crate) fn built_in(name: &str) -> Option<&'static [u8]> {
+    codec_image::pretrained::get(name).or_else(|| codec_audio::pretrained::get(name))
+}
+
 /// Weights that this build contains or that the user imported.
 fn known(name: &str) -> Result<AnyModel, Error> {
-    if let Some(bytes) = pretrained::get(name) {
+    if let Some(bytes) = built_in(name) {
         return AnyModel::from_bytes(bytes);
     }
     let unknown = || Error::UnknownModel {

@@ -69,9 +69,9 @@ fn trained(
     for step in 0..steps {
         let values = indexes(size, &config.codes, step as u64);
         let mut loss = None;
-        for q in 0..size.codebooks {
+        for (q, ranks) in ranks.iter().enumerate().take(size.codebooks) {
             let mut sampled = Sampled::default();
-            sampled.add(config, &ranks[q], q, &values, size, || true);
+            sampled.add(config, ranks, q, &values, size, || true);
             let bits = network
                 .bits(config, q, &sampled, Precision::Float)
                 .unwrap()

@@ -43,6 +43,7 @@ where
     kind: Kind<B>,
 }
 
+#[allow(clippy::large_enum_variant)] // there is one of it
 enum Kind<B>
 where
     B: AutodiffBackend,

@@ -91,6 +91,7 @@ impl<B: CodecBackend> ResidualBlock<B> {
 
 /// A residual block, or MLICv2's blocks in the place of one.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // a network has a few tens of them
 enum Block<B: Backend> {
     Residual(ResidualBlock<B>),
     Mixing(Vec<TokenMixing<B>>),

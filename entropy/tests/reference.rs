@@ -198,7 +198,7 @@ fn golden_indexes() {
                 x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 // The square of a number below 1: small indexes are more frequent.
                 let unit = u64::from(x >> 16);
-                (unit * unit * u64::from(used) >> 32) as u32 + codes - used
+                ((unit * unit * u64::from(used)) >> 32) as u32 + codes - used
             })
             .collect()
     };

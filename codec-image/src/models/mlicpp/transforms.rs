@@ -91,28 +91,37 @@ impl<B: CodecBackend> ResidualBlock<B> {
 
 /// A residual block, or MLICv2's blocks in the place of one.
 #[derive(Module, Debug)]
-enum Block<B: Backend> {
-    Residual(ResidualBlock<B>),
-    Mixing(Vec<TokenMixing<B>>),
+struct Block<B: Backend> {
+    residual: Option<ResidualBlock<B>>,
+    mixing: Vec<TokenMixing<B>>,
 }
 
 impl<B: CodecBackend> Block<B> {
+    fn residual(block: ResidualBlock<B>) -> Self {
+        Self {
+            residual: Some(block),
+            mixing: Vec::new(),
+        }
+    }
+
     /// What keeps the size.
     fn load(config: &MlicppConfig, channels: [usize; 2], loader: &Loader<'_, B>) -> Self {
-        match config.token_mixing {
-            0 => Self::Residual(ResidualBlock::load(channels, loader)),
-            count => {
-                let block = |index: usize| TokenMixing::load(channels[0], &loader.at(index));
-                Self::Mixing((0..count).map(block).collect())
-            }
+        if config.token_mixing == 0 {
+            return Self::residual(ResidualBlock::load(channels, loader));
+        }
+        let block = |index: usize| TokenMixing::load(channels[0], &loader.at(index));
+        Self {
+            residual: None,
+            mixing: (0..config.token_mixing).map(block).collect(),
         }
     }
 
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        match self {
-            Self::Residual(block) => block.forward(x),
-            Self::Mixing(blocks) => blocks.iter().fold(x, |x, block| block.forward(x)),
-        }
+        let x = match &self.residual {
+            Some(block) => block.forward(x),
+            None => x,
+        };
+        self.mixing.iter().fold(x, |x, block| block.forward(x))
     }
 }
 
@@ -155,8 +164,8 @@ impl<B: CodecBackend> Analysis<B> {
         let blocks = (0..6).map(|index| {
             let loader = loader.at("analysis_transform").at(index);
             match index {
-                0 => Block::Residual(ResidualBlock::halving([3, n], &loader)),
-                2 | 4 => Block::Residual(ResidualBlock::halving([n, n], &loader)),
+                0 => Block::residual(ResidualBlock::halving([3, n], &loader)),
+                2 | 4 => Block::residual(ResidualBlock::halving([n, n], &loader)),
                 _ => Block::load(config, [n, n], &loader),
             }
         });

@@ -9,6 +9,7 @@ mod commands;
 mod console;
 mod exit;
 mod interrupt;
+mod media;
 mod output;
 mod plan;
 mod progress;

@@ -17,8 +17,35 @@ pub const PICTURES: &[&str] = &[
     "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif", "pnm", "pbm", "pgm", "ppm", "pam",
     "qoi",
 ];
+/// Extensions of what is searched for in folders: pictures, then sounds.
+pub const MEDIA: &[&str] = &both::<{ PICTURES.len() + codec::sound::FileFormat::READ.len() }>(
+    PICTURES,
+    codec::sound::FileFormat::READ,
+);
+/// Extensions of what is written: pictures, then sounds.
+pub const WRITTEN: &[&str] = &both::<{ PICTURES.len() + SOUNDS.len() }>(PICTURES, SOUNDS);
+/// Extensions of sounds that are written.
+pub const SOUNDS: &[&str] = &["wav", "wave", "flac"];
 /// Extension of our files.
 pub const OURS: &[&str] = &[codec::EXTENSION];
+
+/// One list after the other; `N` is the length of both together.
+const fn both<const N: usize>(
+    first: &[&'static str],
+    second: &[&'static str],
+) -> [&'static str; N] {
+    let mut all = [""; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() {
+            first[at]
+        } else {
+            second[at - first.len()]
+        };
+        at += 1;
+    }
+    all
+}
 
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +109,35 @@ pub struct Sides {
     /// Extensions that make the last of two paths the output.
     pub outputs: &'static [&'static str],
     /// Extension of derived names.
-    pub derived: &'static str,
+    pub derived: Derived,
+}
+
+/// Extension of a name that is derived from that of the input.
+#[derive(Debug, Clone, Copy)]
+pub enum Derived {
+    /// The same for all.
+    Always(&'static str),
+    /// What the input holds decides: the extension for sounds if the test finds one, else the other.
+    ByContent {
+        /// Whether the input holds sound.
+        is_sound: fn(&Path) -> bool,
+        /// For sounds.
+        sound: &'static str,
+        /// For anything else.
+        other: &'static str,
+    },
+}
+
+impl Derived {
+    fn extension(self, input: &Path) -> &'static str {
+        match self {
+            Self::Always(extension) => extension,
+            Self::ByContent {
+                is_sound, sound, ..
+            } if is_sound(input) => sound,
+            Self::ByContent { other, .. } => other,
+        }
+    }
 }
 
 /// Pairs inputs with outputs.
@@ -162,10 +217,10 @@ fn derive(input: &Path, folder: Option<&Path>, sides: Sides) -> anyhow::Result<V
         }]);
     }
     let job = |path: PathBuf, relative: &Path| {
-        let name = relative.with_extension(sides.derived);
+        let extension = sides.derived.extension(&path);
         let target = match folder {
-            Some(folder) => folder.join(name),
-            None => path.with_extension(sides.derived),
+            Some(folder) => folder.join(relative.with_extension(extension)),
+            None => path.with_extension(extension),
         };
         Job {
             source: Source::File(path),
@@ -263,7 +318,7 @@ pub fn sources(
     let sides = Sides {
         inputs: extensions,
         outputs: &[],
-        derived: "",
+        derived: Derived::Always(""),
     };
     let mut all = Vec::new();
     for input in inputs {
@@ -300,12 +355,12 @@ mod tests {
     const ENCODE: Sides = Sides {
         inputs: PICTURES,
         outputs: OURS,
-        derived: "ncx",
+        derived: Derived::Always("ncx"),
     };
     const DECODE: Sides = Sides {
         inputs: OURS,
         outputs: PICTURES,
-        derived: "png",
+        derived: Derived::Always("png"),
     };
 
     fn options() -> OutputArgs {

@@ -1,6 +1,9 @@
 //! Sound input and output and learned audio codecs
 
 pub mod coder;
+pub mod file;
+pub mod io;
 pub mod models;
+pub mod tokens;
 
 pub use codec_core::{Error, Limits};

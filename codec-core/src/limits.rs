@@ -11,6 +11,10 @@ pub struct Limits {
     pub max_height: u32,
     /// Largest width times height in pixels.
     pub max_pixels: u64,
+    /// Most samples of a recording, all channels together.
+    pub max_samples: u64,
+    /// Most channels of a recording.
+    pub max_channels: u16,
     /// Largest file in bytes.
     pub max_file_bytes: u64,
     /// Largest sum of ICC, EXIF, XMP and unknown optional data in bytes.
@@ -18,12 +22,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 2^20 pixels a side, 2^28 pixels, 1 GiB of file, 16 MiB of metadata.
+    /// 2^20 pixels a side, 2^28 pixels, 2^30 samples (three hours of stereo at 48 kHz), 64 channels, 1 GiB of file, 16 MiB of
+    /// metadata.
     fn default() -> Self {
         Self {
             max_width: 1 << 20,
             max_height: 1 << 20,
             max_pixels: 1 << 28,
+            max_samples: 1 << 30,
+            max_channels: 64,
             max_file_bytes: 1 << 30,
             max_metadata_bytes: 1 << 24,
         }
@@ -47,6 +54,26 @@ impl Limits {
             "number of pixels",
             self.max_pixels,
             u64::from(width) * u64::from(height),
+        )
+    }
+
+    /// Checks the size of a recording; `samples` are those of one channel.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for no channel, [`Error::LimitExceeded`] for too many channels or samples.
+    pub fn check_sound(&self, channels: u16, samples: u64) -> Result<(), Error> {
+        if channels == 0 {
+            return Err(Error::malformed("recording without channels"));
+        }
+        at_most(
+            "number of channels",
+            self.max_channels.into(),
+            channels.into(),
+        )?;
+        at_most(
+            "number of samples",
+            self.max_samples,
+            samples.saturating_mul(channels.into()),
         )
     }
 
@@ -105,6 +132,25 @@ mod tests {
                 limits.check_picture(width, height).unwrap_err().kind(),
                 kind
             );
+        }
+    }
+
+    #[test]
+    fn recordings_are_bounded() {
+        let limits = Limits {
+            max_samples: 100,
+            max_channels: 4,
+            ..Limits::default()
+        };
+        assert!(limits.check_sound(4, 25).is_ok() && limits.check_sound(1, 0).is_ok());
+        for (channels, samples, kind) in [
+            (0, 1, ErrorKind::Malformed),
+            (5, 1, ErrorKind::Limit),
+            (4, 26, ErrorKind::Limit),
+            (2, u64::MAX, ErrorKind::Limit),
+        ] {
+            let error = limits.check_sound(channels, samples).unwrap_err();
+            assert_eq!(error.kind(), kind);
         }
     }
 

@@ -27,6 +27,24 @@ pub trait ImageTokenizer {
     /// [`Error::Malformed`] for tokens that are not a picture's or do not fit its size or this model's codebook or range,
     /// device errors.
     fn detokenize(&self, tokens: &Tokens) -> Result<Vec<u8>, Error>;
+
+    /// The tokens with what is lost filled in by a model of what is likely there.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model that has learned nothing of the kind, and those of [`ImageTokenizer::detokenize`].
+    fn restore(&self, tokens: &Tokens) -> Result<Tokens, Error> {
+        Err(no_restorer(tokens))
+    }
+}
+
+/// What to say of lost codes that nothing can restore.
+pub(crate) fn no_restorer(tokens: &Tokens) -> Error {
+    let lost = tokens.lost().iter().filter(|lost| **lost).count();
+    Error::unsupported(format!(
+        "{lost} of {} codes are lost, and model '{}' has no transformer that restores them",
+        tokens.lost().len(),
+        tokens.model
+    ))
 }
 
 /// The size of the picture that tokens stand for.
@@ -62,7 +80,7 @@ pub fn tokenize(tokenizer: &dyn ImageTokenizer, picture: &Picture) -> Result<Tok
     })
 }
 
-/// The picture of tokens.
+/// The picture of tokens; lost codes are restored first.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`] for pictures beyond `limits` or [`MAX_TILE_PIXELS`], and those of
@@ -75,7 +93,12 @@ pub fn detokenize(
     let [width, height] = picture_size(tokens)?;
     limits.check_picture(width, height)?;
     check_pixels(width, height)?;
-    Picture::new(width, height, Color::Rgb, tokenizer.detokenize(tokens)?)
+    let samples = if tokens.lost().is_empty() {
+        tokenizer.detokenize(tokens)?
+    } else {
+        tokenizer.detokenize(&tokenizer.restore(tokens)?)?
+    };
+    Picture::new(width, height, Color::Rgb, samples)
 }
 
 /// A picture is one tile here: blocks of neighbouring tiles would not line up, and latents at their borders would differ.

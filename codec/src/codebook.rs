@@ -6,9 +6,10 @@ use codec_core::clustering::nested;
 use codec_core::error::Error;
 use codec_core::npy;
 use codec_core::weights::{Checkpoint, HostTensor, Tensors, WeightsFile};
-use codec_image::models::ImageModel;
 
 pub use codec_core::clustering::{Clustering, KMeans};
+
+use crate::model::AnyModel;
 
 /// The rows of a codebook.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +39,7 @@ impl Codebook {
             return Self::new(npy::read(bytes)?.0, None);
         }
         if WeightsFile::family(bytes).is_ok() {
-            let model = ImageModel::from_bytes(bytes)?;
+            let model = AnyModel::from_bytes(bytes)?;
             if let (Some(rows), None) = (model.codebook()?, tensor) {
                 return Self::new(rows, Some(WeightsFile::from_bytes(bytes)?));
             }
@@ -107,7 +108,7 @@ impl Codebook {
             file.tensors.insert(name, tensor.clone());
         }
         let bytes = file.to_bytes()?;
-        ImageModel::from_bytes(&bytes)?;
+        AnyModel::from_bytes(&bytes)?;
         Ok(bytes)
     }
 }

@@ -13,7 +13,7 @@ use codec_image::tokens::{self, ImageTokenizer, Tokens};
 
 use crate::backends;
 use crate::device::Device;
-use crate::store::ModelStore;
+use crate::open;
 
 /// A model with its weights on a device, ready to encode and decode.
 pub struct Codec {
@@ -50,17 +50,8 @@ impl Codec {
         weights: Option<&[u8]>,
         device: &Device,
     ) -> Result<Self, Error> {
-        let Some(bytes) = weights else {
-            return Self::new(&known(model.unwrap_or(pretrained::DEFAULT))?, device);
-        };
-        let weights = ImageModel::from_bytes(bytes)?;
-        let name = weights.name();
-        if let Some(model) = model.filter(|model| *model != name) {
-            return Err(Error::bad_parameter(format!(
-                "the weights are of model '{name}', not of '{model}'"
-            )));
-        }
-        Self::new(&weights, device)
+        let found = open::named(model, weights, || Ok(pretrained::DEFAULT))?;
+        Self::new(&found.into_image()?, device)
     }
 
     /// Opens the model that a file asks for, with the weights that are built in or those of a weights file.
@@ -94,22 +85,18 @@ impl Codec {
         weights: Option<&[u8]>,
         device: &Device,
     ) -> Result<Self, Error> {
-        let weights = match weights {
-            Some(bytes) => {
-                // Any other file is the wrong one, whether or not it holds weights.
-                check_digest(model, digest, Digest::of(bytes))?;
-                ImageModel::from_bytes(bytes)?
-            }
-            None => known(model)?,
-        };
-        check(model, digest, &identity(&weights))?;
+        let weights = open::exact(model, digest, weights)?.into_image()?;
         Self::new(&weights, device)
     }
 
     fn new(weights: &ImageModel, device: &Device) -> Result<Self, Error> {
         Ok(Self {
-            id: identity(weights),
-            coder: backends::coder(weights, device)?,
+            id: ModelId {
+                name: weights.name().to_owned(),
+                digest: weights.digest(),
+                profile: weights.profile(),
+            },
+            coder: backends::image_coder(weights, device)?,
         })
     }
 
@@ -157,7 +144,7 @@ impl Codec {
     ) -> Result<Decoded, Error> {
         let container = Container::parse(bytes, limits)?;
         let header = container.header();
-        check(&header.model, header.digest, &self.id)?;
+        open::check(&header.model, header.digest, &self.id)?;
         let (picture, stages) =
             file::decode_picture(self.coder.as_ref(), &container, limits, progress)?;
         Ok(Decoded { picture, stages })
@@ -177,7 +164,7 @@ impl Codec {
     /// [`Error::UnknownModel`] or [`Error::WeightsMismatch`] for tokens of another model, and those of
     /// [`tokens::detokenize`].
     pub fn detokenize(&self, tokens: &Tokens, limits: &Limits) -> Result<Picture, Error> {
-        check(&tokens.model, tokens.digest, &self.id)?;
+        open::check(&tokens.model, tokens.digest, &self.id)?;
         tokens::detokenize(self.tokenizer()?, tokens, limits)
     }
 
@@ -189,52 +176,4 @@ impl Codec {
             ))
         })
     }
-}
-
-/// Weights that this build contains or that the user imported.
-fn known(name: &str) -> Result<ImageModel, Error> {
-    if let Some(bytes) = pretrained::get(name) {
-        return ImageModel::from_bytes(bytes);
-    }
-    let unknown = || Error::UnknownModel {
-        name: name.to_owned(),
-    };
-    // No home folder, or a name that no file can have: there is no such model either way.
-    let Ok(Some(bytes)) = ModelStore::user()
-        .map(|store| store.get(name))
-        .unwrap_or(Ok(None))
-    else {
-        return Err(unknown());
-    };
-    ImageModel::from_bytes(&bytes)
-}
-
-fn identity(weights: &ImageModel) -> ModelId {
-    ModelId {
-        name: weights.name().to_owned(),
-        digest: weights.digest(),
-        profile: weights.profile(),
-    }
-}
-
-/// Whether `model` and `digest` in a file are those of these weights.
-fn check(model: &str, digest: Digest, id: &ModelId) -> Result<(), Error> {
-    check_digest(model, digest, id.digest)?;
-    if model != id.name {
-        return Err(Error::UnknownModel {
-            name: model.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn check_digest(model: &str, expected: Digest, actual: Digest) -> Result<(), Error> {
-    if expected != actual {
-        return Err(Error::WeightsMismatch {
-            model: model.to_owned(),
-            expected,
-            actual,
-        });
-    }
-    Ok(())
 }

@@ -1,6 +1,8 @@
 //! What a file says of itself, without weights; and the models that are built in.
 
-use codec_core::container::{Container, Header, ImageInfo, VERSION};
+use codec_core::container::{
+    AudioInfo, Container, Header, ImageInfo, SectionId, VERSION, take_tags,
+};
 use codec_core::digest::Digest;
 use codec_core::error::Error;
 use codec_core::limits::Limits;
@@ -24,8 +26,10 @@ pub struct Info {
     pub version: u8,
     /// Model, weights, quality, size.
     pub header: Header,
-    /// The picture in the header.
-    pub image: ImageInfo,
+    /// Samples of a channel of a recording, 0 for pictures.
+    pub samples: u64,
+    /// Names and values that a recording carries.
+    pub tags: Vec<(String, String)>,
     /// Length of the header in bytes.
     pub header_bytes: usize,
     /// Length of the whole file in bytes.
@@ -35,9 +39,32 @@ pub struct Info {
 }
 
 impl Info {
-    /// Bits of the whole file per pixel.
-    pub fn bits_per_pixel(&self) -> f64 {
-        8.0 * self.file_bytes as f64 / (f64::from(self.image.width) * f64::from(self.image.height))
+    /// The picture's description, if the file holds one.
+    pub fn image(&self) -> Option<&ImageInfo> {
+        self.header.image().ok()
+    }
+
+    /// The recording's description, if the file holds one.
+    pub fn audio(&self) -> Option<&AudioInfo> {
+        self.header.audio().ok()
+    }
+
+    /// Bits of the whole file per pixel of a picture.
+    pub fn bits_per_pixel(&self) -> Option<f64> {
+        let image = self.image()?;
+        let pixels = f64::from(image.width) * f64::from(image.height);
+        Some(8.0 * self.file_bytes as f64 / pixels)
+    }
+
+    /// Seconds of a recording.
+    pub fn seconds(&self) -> Option<f64> {
+        Some(self.samples as f64 / f64::from(self.audio()?.rate))
+    }
+
+    /// Thousand bits of the whole file per second of a recording that is not empty.
+    pub fn kilobits_per_second(&self) -> Option<f64> {
+        let seconds = self.seconds().filter(|&seconds| seconds > 0.0)?;
+        Some(8e-3 * self.file_bytes as f64 / seconds)
     }
 
     /// Sum of the data of all sections with this name.
@@ -82,7 +109,7 @@ pub fn header(bytes: &[u8]) -> Result<Header, Error> {
     Ok(Header::parse_prefix(bytes)?.0)
 }
 
-/// Reads a whole file without decoding it, and verifies its check values. Pictures of any size are described, since
+/// Reads a whole file without decoding it, and verifies its check values. Media of any size are described, since
 /// nothing is allocated for them.
 ///
 /// # Errors
@@ -92,6 +119,8 @@ pub fn info(bytes: &[u8]) -> Result<Info, Error> {
         max_width: u32::MAX,
         max_height: u32::MAX,
         max_pixels: u64::MAX,
+        max_samples: u64::MAX,
+        max_channels: u16::MAX,
         max_metadata_bytes: u64::MAX,
         ..Limits::default()
     };
@@ -99,7 +128,12 @@ pub fn info(bytes: &[u8]) -> Result<Info, Error> {
     let sections = container.sections().iter();
     Ok(Info {
         version: VERSION,
-        image: *container.header().image()?,
+        samples: container.samples(),
+        tags: container
+            .get(SectionId::TAGS)
+            .map(take_tags)
+            .transpose()?
+            .unwrap_or_default(),
         header: container.header().clone(),
         header_bytes: container.header_bytes(),
         file_bytes: bytes.len(),

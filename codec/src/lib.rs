@@ -1,7 +1,7 @@
-//! Learned image codecs behind one plain interface, on CPU, wgpu and CUDA.
+//! Learned image and audio codecs behind one plain interface, on CPU, wgpu and CUDA.
 //!
 //! This is the one crate that names backends: it instantiates every model family for each of them once and hides them
-//! behind [`Device`] and [`Codec`], without generics.
+//! behind [`Device`], [`Codec`] for pictures and [`AudioCodec`] for sound, without generics.
 //!
 //! ```no_run
 //! use codec::{Codec, Device, DeviceChoice, EncodeOptions, Limits, Quality, RateGoal};
@@ -26,6 +26,7 @@
 #![recursion_limit = "256"]
 #![deny(missing_docs, unsafe_code)]
 
+mod audio;
 mod backends;
 pub mod codebook;
 mod codec;
@@ -34,30 +35,49 @@ mod device;
 #[cfg(feature = "distributed")]
 pub mod distributed;
 mod info;
+mod model;
 pub mod models;
+mod open;
 mod store;
 mod threads;
 pub mod training;
 
-pub use codec_core::container::{Color, Container, EXTENSION, Header, ImageInfo, MAGIC, Profile};
+pub use codec_core::container::{
+    AudioInfo, Color, Container, EXTENSION, Header, ImageInfo, MAGIC, Media as MediaInfo, ModelId,
+    Part, Profile, StreamReader,
+};
 pub use codec_core::container::{VERSION as FORMAT_VERSION, is_container};
 pub use codec_core::digest::Digest;
 pub use codec_core::error::{Error, ErrorKind};
 pub use codec_core::limits::Limits;
 pub use codec_image::coder::{Quality, Rates, Stages};
 pub use codec_image::error::Error as PictureError;
-pub use codec_image::file::{EncodeOptions, Encoding, Keep, ModelId, RateGoal, TILE_SIZES, Tile};
+pub use codec_image::file::{EncodeOptions, Encoding, Keep, RateGoal, TILE_SIZES, Tile};
 pub use codec_image::io;
 pub use codec_image::picture::{Metadata, Picture};
 pub use codec_image::tokens::{
     Alphabet, Format as TokenFormat, Layout, Media, NAMES as TOKEN_FORMATS, Tokens,
 };
 
+/// Sound: files in and out, and choices of its encoder.
+pub mod sound {
+    pub use codec_audio::coder::Format;
+    pub use codec_audio::file::{
+        Chunk, DEFAULT_CHUNK_SECONDS, Decoder, EncodeOptions, Encoded, Encoder, PASS_SECONDS, Rate,
+        Stereo,
+    };
+    pub use codec_audio::io::{
+        Depth, FileFormat, Sound, SoundInfo, SoundReader, Tags, WavHeader, is_sound, read,
+        sample_bytes, write,
+    };
+}
+
 /// What only the tests of this crate use.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::backends::trace;
+    pub use crate::backends::{audio_coder, trace};
     pub use crate::device::guard::{depth, guard};
+    pub use crate::model::AnyModel;
     pub use codec_core::weights;
     pub use codec_image::models::ImageModel;
 
@@ -69,6 +89,7 @@ pub mod internals {
     }
 }
 
+pub use crate::audio::AudioCodec;
 pub use crate::codec::{Codec, Decoded};
 pub use crate::device::{BACKENDS, Device, DeviceChoice};
 pub use crate::info::{Info, ModelInfo, SectionInfo, WeightsPlace, header, info};

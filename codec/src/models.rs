@@ -6,13 +6,15 @@ use std::path::Path;
 use codec_core::digest::Digest;
 use codec_core::error::Error;
 use codec_core::weights::{Checkpoint, WeightsFile};
-use codec_image::models::ImageModel;
 
+pub use codec_core::family::Imported;
 pub use codec_core::weights::{Misshaped, Report};
-pub use codec_image::models::{IMPORTED_FAMILIES, Imported};
 
 pub use crate::info::built_in;
+pub use crate::model::IMPORTED_FAMILIES;
 pub use crate::store::{ModelStore, StoredModel};
+
+use crate::model::AnyModel;
 
 /// What a weights file holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +49,7 @@ impl WeightsInfo {
 /// Weight normalization is folded. Nothing in the file is executed.
 ///
 /// # Errors
-/// Those of [`Checkpoint::read`] and [`ImageModel::import`]. A checkpoint with tensors missing is no error here:
+/// Those of [`Checkpoint::read`] and [`AnyModel::import`]. A checkpoint with tensors missing is no error here:
 /// [`Report::check`] tells.
 pub fn import(
     checkpoint: &Path,
@@ -66,7 +68,7 @@ pub fn import(
         _ => checkpoint.config().cloned(),
     };
     let tensors = checkpoint.tensors.fold_weight_norm()?;
-    ImageModel::import(family, tensors, config.or(own.as_ref()), name, &source)
+    AnyModel::import(family, tensors, config.or(own.as_ref()), name, &source)
 }
 
 /// Reads a configuration that came with a checkpoint: JSON, or YAML if the file's name says so.
@@ -108,8 +110,8 @@ pub fn describe(bytes: &[u8]) -> Result<WeightsInfo, Error> {
 /// # Errors
 /// [`Error::Malformed`] if anything is missing or out of range.
 pub fn verify(bytes: &[u8]) -> Result<(String, Digest), Error> {
-    let model = ImageModel::from_bytes(bytes)?;
-    crate::backends::coder(&model, &crate::Device::open(crate::DeviceChoice::Cpu)?)?;
+    let model = AnyModel::from_bytes(bytes)?;
+    model.check()?;
     Ok((model.name().to_owned(), model.digest()))
 }
 

@@ -150,12 +150,13 @@ mod info {
         let bytes = file("other/v9");
         let info = info(&bytes).unwrap();
         assert_eq!(info.header.model, "other/v9");
-        assert_eq!((info.image.width, info.image.height), (10, 8));
+        let image = info.image().unwrap();
+        assert_eq!((image.width, image.height), (10, 8));
         assert_eq!(
             (info.section_bytes("image tile"), info.section_bytes("xmp")),
             (100, 7)
         );
-        assert!((info.bits_per_pixel() - 8.0 * bytes.len() as f64 / 80.0).abs() < 1e-12);
+        assert!((info.bits_per_pixel().unwrap() - 8.0 * bytes.len() as f64 / 80.0).abs() < 1e-12);
         assert_eq!(info.weights(), codec::WeightsPlace::Unknown);
         assert_eq!(header(&bytes[..info.header_bytes]).unwrap(), info.header);
     }

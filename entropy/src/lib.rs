@@ -12,6 +12,7 @@
 //! | hyper-latents with a learned factorized prior | [`TableSet::from_pmfs`], one table a channel, index = channel |
 //! | vector-quantizer indexes, statistics known when the model is made | [`static_table`] (from counts) |
 //! | symbols of an alphabet, statistics unknown | [`encode_adaptive`], [`decode_adaptive`] |
+//! | symbols whose weights a context model makes one at a time | [`WeightedEncoder`], [`WeightedDecoder`] |
 //! | vector-quantizer indexes of any number of codes, statistics unknown | [`encode_indexes`], [`decode_indexes`] |
 //!
 //! [`encode_compressai`] and [`decode_compressai`] exchange strings with CompressAI, [`compressai_cdf`] rounds tables as it
@@ -92,6 +93,7 @@ mod interval;
 mod planes;
 mod pmf;
 mod table;
+mod weighted;
 
 pub use adaptive::{MAX_ALPHABET, decode_adaptive, encode_adaptive};
 pub use categorical::static_table;
@@ -107,3 +109,4 @@ pub use indexes::{MAX_CODES, decode_indexes, encode_indexes};
 pub use planes::{decode_planes, encode_planes};
 pub use pmf::Pmf;
 pub use table::{Cdf, MAX_ENTRIES, MAX_TABLES, PRECISION, TableSet};
+pub use weighted::{WEIGHTS_MAX, WeightedDecoder, WeightedEncoder};

@@ -154,7 +154,12 @@ impl Sandbox {
 
     /// Runs a command line with the tiny model and an input.
     pub fn pipe(&self, line: &str, input: &[u8]) -> Run {
-        let mut command = self.command(&format!("{line} --weights tiny.safetensors"));
+        self.feed(&format!("{line} --weights tiny.safetensors"), input)
+    }
+
+    /// Runs a command line with an input.
+    pub fn feed(&self, line: &str, input: &[u8]) -> Run {
+        let mut command = self.command(line);
         let command = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

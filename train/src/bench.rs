@@ -104,7 +104,7 @@ where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    with_task!(recipe, task => measure::<B, _>(&task, recipe, options, device))
+    with_task!(B, recipe, task => measure::<B, _>(&task, recipe, options, device))
 }
 
 /// Where the batches come from.
@@ -217,7 +217,9 @@ where
         let prepared = networks.prepare(raw, &stage.freeze, auxiliary, &optim, &mut Alone)?;
         lap(&mut times.clip);
         let lr = optim.learning_rate(step, stage.steps);
-        networks = networks.update(prepared, lr, &optim, recipe.ema.decay);
+        networks = networks
+            .update(prepared, lr, &optim)
+            .follow(recipe.ema.decay);
         wait()?;
         lap(&mut times.update);
     }

@@ -1,16 +1,25 @@
 //! The model families that can be trained, by name.
 
+use burn::backend::{Autodiff, Flex};
+
 use crate::TrainError;
 use crate::recipe::Recipe;
 use crate::recipe::suggest::unknown;
 use crate::task::Parts;
 
 /// Names of the families.
-pub const NAMES: &[&str] = &["wpmr", "walloc", "vqgan"];
+pub const NAMES: &[&str] = &[
+    "wpmr",
+    "walloc",
+    "vqgan",
+    "index_context",
+    "index_restorer",
+    "srvq",
+];
 
 /// Evaluates an expression with the task of a recipe's family.
 macro_rules! with_task {
-    ($recipe:expr, $task:ident => $body:expr) => {
+    ($backend:ty, $recipe:expr, $task:ident => $body:expr) => {
         match $recipe.family.as_str() {
             "wpmr" => {
                 let $task = $crate::task::wpmr::WpmrTask::new($recipe)?;
@@ -24,6 +33,18 @@ macro_rules! with_task {
                 let $task = $crate::task::vqgan::VqganTask::new($recipe)?;
                 $body
             }
+            "index_context" => {
+                let $task = $crate::task::index_context::ContextTask::<$backend>::new($recipe)?;
+                $body
+            }
+            "index_restorer" => {
+                let $task = $crate::task::index_restorer::RestorerTask::<$backend>::new($recipe)?;
+                $body
+            }
+            "srvq" => {
+                let $task = $crate::task::srvq::SrvqTask::<$backend>::new($recipe)?;
+                $body
+            }
             other => Err($crate::family::unknown_family(other)),
         }
     };
@@ -35,7 +56,7 @@ pub(crate) use with_task;
 /// # Errors
 /// [`TrainError::Recipe`].
 pub(crate) fn check(recipe: &Recipe) -> Result<(), TrainError> {
-    with_task!(recipe, task => {
+    with_task!(Autodiff<Flex>, recipe, task => {
         drop(task);
         Ok(())
     })
@@ -50,6 +71,9 @@ pub(crate) fn parts(recipe: &Recipe) -> Result<Parts, TrainError> {
         "wpmr" => Ok(crate::task::wpmr::PARTS),
         "walloc" => Ok(crate::task::walloc::PARTS),
         "vqgan" => Ok(crate::task::vqgan::PARTS),
+        "index_context" => Ok(crate::task::index_context::PARTS),
+        "index_restorer" => Ok(crate::task::index_restorer::PARTS),
+        "srvq" => Ok(crate::task::srvq::PARTS),
         other => Err(unknown_family(other)),
     }
 }

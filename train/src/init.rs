@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use codec_core::backend::CodecBackend;
-use safetensors::tensor::SafeTensors;
+use codec_core::weights::WeightsFile;
 
 use crate::TrainError;
 use crate::checkpoint::{AVERAGE, read_parameters};
@@ -26,16 +26,7 @@ where
         return read_parameters(&folder.join(AVERAGE));
     }
     let bytes = fs::read(path).map_err(TrainError::io(path))?;
-    let bad = |reason: String| TrainError::Checkpoint {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let exported = header
-        .metadata()
-        .as_ref()
-        .is_some_and(|metadata| metadata.contains_key("format"));
-    if exported {
+    if WeightsFile::family(&bytes).is_ok() {
         return task.import(&bytes);
     }
     read_parameters(path)

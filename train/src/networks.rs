@@ -178,19 +178,12 @@ where
         })
     }
 
-    /// One update of model and average.
-    pub(crate) fn update(
-        mut self,
-        gradients: Prepared,
-        lr: f64,
-        optim: &Optim,
-        decay: f32,
-    ) -> Self {
+    /// One update of the model.
+    pub(crate) fn update(mut self, gradients: Prepared, lr: f64, optim: &Optim) -> Self {
         self.model = self.optimizer.step(lr, self.model, gradients.main);
         if let Some(optimizer) = &mut self.auxiliary {
             self.model = optimizer.step(optim.auxiliary().lr, self.model, gradients.auxiliary);
         }
-        self.average = average(self.average, &self.model, decay, &self.held);
         let adversaries = self.adversaries.into_iter().zip(gradients.adversaries);
         self.adversaries = adversaries
             .map(|(adversary, own)| match own {
@@ -198,6 +191,21 @@ where
                 None => adversary,
             })
             .collect();
+        self
+    }
+
+    /// What changes without a gradient.
+    ///
+    /// # Errors
+    /// Those of the task.
+    pub(crate) fn settle(mut self, task: &T, step: u64) -> Result<Self, TrainError> {
+        self.model = task.settle(self.model, step)?;
+        Ok(self)
+    }
+
+    /// Moves the average towards the model.
+    pub(crate) fn follow(mut self, decay: f32) -> Self {
+        self.average = average(self.average, &self.model, decay, &self.held);
         self
     }
 

@@ -50,7 +50,7 @@ where
     B: AutodiffBackend + CodecBackend,
     B::InnerBackend: CodecBackend,
 {
-    with_task!(recipe, task => of::<B, _>(&task, recipe, device))
+    with_task!(B, recipe, task => of::<B, _>(&task, recipe, device))
 }
 
 fn of<B, T>(
@@ -114,7 +114,9 @@ where
         &optim,
         &mut Alone,
     )?;
-    let networks = networks.update(gradients, optim.lr, &optim, recipe.ema.decay);
+    let networks = networks
+        .update(gradients, optim.lr, &optim)
+        .follow(recipe.ema.decay);
     let others = networks.other_bytes()? + 4 * discriminators as u64;
     Ok(Plan {
         parameters,

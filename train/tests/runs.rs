@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 
+use codec_audio::models::AudioModel;
 use codec_core::weights::WeightsFile;
 use codec_image::models::ImageModel;
 use codec_train::internals::{Disk, Storage, averages, checkpoints, train_stored, verify};
@@ -412,21 +413,9 @@ fn a_run_is_not_overwritten_and_can_go_on_elsewhere() {
     assert!(place.weights("a") == place.weights("b"));
 }
 
-/// Families without a rate term train, stop and go on in the same way, and what they export is a model.
-#[test]
-fn other_families_train_and_resume() {
-    let walloc = r#"
-        name = "walloc/test"
-        family = "walloc"
-        seed = 5
-        [model]
-        J = 2
-        Nd = 32
-        latent_dim = 4
-    "#;
-    let vqgan = |quantizer: &str| {
-        format!(
-            r#"
+fn vqgan(quantizer: &str) -> String {
+    format!(
+        r#"
             name = "vqgan/test"
             family = "vqgan"
             seed = 5
@@ -445,8 +434,21 @@ fn other_families_train_and_resume() {
             num_res_blocks = 1
             attn_resolutions = [16]
         "#
-        )
-    };
+    )
+}
+
+/// Families without a rate term train, stop and go on in the same way, and what they export is a model.
+#[test]
+fn other_families_train_and_resume() {
+    let walloc = r#"
+        name = "walloc/test"
+        family = "walloc"
+        seed = 5
+        [model]
+        J = 2
+        Nd = 32
+        latent_dim = 4
+    "#;
     for (family, model) in [
         ("walloc", walloc.to_owned()),
         ("vqgan", vqgan("sim")),
@@ -456,9 +458,60 @@ fn other_families_train_and_resume() {
     }
 }
 
-fn trains_and_resumes(family: &str, model: &str) {
+/// An exported weights file is a place to start from, for every family whose parameters it has.
+#[test]
+fn exported_weights_are_a_start() {
+    let weights = trains_and_resumes("vqgan", &vqgan("sim"));
     let mut place = Place::new();
-    let rest = r#"
+    let init = place.out("init.safetensors");
+    fs::write(&init, weights).unwrap();
+    let data = place.out("data");
+    let text = format!(
+        "{}{}",
+        vqgan("sim"),
+        DATA.replace("DATA", data.to_str().unwrap())
+    );
+    place.recipe = Recipe::parse(&text).unwrap();
+    let mut options = place.options("again");
+    options.init = Some(init);
+    let (_, events) = run(&place.recipe, &options, &Disk).unwrap();
+    let afresh =
+        |event: &Event| matches!(event, Event::Warning { message } if message.contains("afresh"));
+    assert!(!events.iter().any(afresh), "{events:?}");
+}
+
+/// What learns from a tokenizer's codes trains, stops and goes on, and what it exports is the tokenizer with one part more.
+#[test]
+fn parts_of_a_tokenizer_train_and_resume() {
+    let tokenizer = trains_and_resumes("vqgan", &vqgan("sim"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.safetensors");
+    fs::write(&path, &tokenizer).unwrap();
+    let before = WeightsFile::from_bytes(&tokenizer).unwrap();
+    for (family, sizes) in [
+        (
+            "index_context",
+            "rows = 1\ncolumns = 1\nembedding = 3\nwidth = 8",
+        ),
+        (
+            "index_restorer",
+            "side = 16\nwidth = 8\nheads = 2\nblocks = 1",
+        ),
+    ] {
+        let model = format!(
+            "name = \"part/test\"\nfamily = \"{family}\"\nseed = 5\n[model]\ntokenizer = {path:?}\n{sizes}\n"
+        );
+        let after = WeightsFile::from_bytes(&trains_and_resumes("vqgan", &model)).unwrap();
+        let kept = before.tensors.iter();
+        for (name, tensor) in kept {
+            assert_eq!(after.tensors.get(name), Some(tensor), "{name}");
+        }
+        assert!(after.tensors.len() > before.tensors.len());
+    }
+}
+
+/// Data and schedule of short runs.
+const DATA: &str = r#"
         [data]
         train = "DATA"
         validation = "DATA"
@@ -473,10 +526,95 @@ fn trains_and_resumes(family: &str, model: &str) {
         steps = 4
         patch = 32
         batch = 2
+"#;
+
+/// The codec of speech, whose codebooks follow their latents beside the gradient, trains, stops and goes on exactly, and so does
+/// the context model of its codes.
+#[test]
+fn a_codec_of_speech_trains_and_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let sounds = folder.path().join("sounds");
+    fs::create_dir(&sounds).unwrap();
+    for file in 0..2u32 {
+        fs::write(sounds.join(format!("{file}.wav")), wav(6000, file)).unwrap();
+    }
+    let model = r#"
+        name = "srvq/test"
+        family = "srvq"
+        seed = 5
+        [model]
+        rate = 8000
+        hop = 16
+        width = 8
+        kernel = 3
+        encoder_blocks = 1
+        decoder_blocks = 1
+        latent = 4
+        codebooks = 2
+        codes = 16
+        steps = [1, 2]
+        [[loss]]
+        kind = "mel"
+        sample_rate = 8000
+        windows = [64]
+        bands = [8]
+        [[loss]]
+        kind = "model"
+        term = "commitment"
     "#;
+    let data = DATA
+        .replace("DATA", sounds.to_str().unwrap())
+        .replace("[validation]", "rate = 8000\nchannels = 1\n[validation]");
+    let codec = resumes(&format!(
+        "{model}{}",
+        data.replace("patch = 32", "patch = 4096")
+    ));
+    let weights = WeightsFile::from_bytes(&codec).unwrap();
+    assert_eq!(weights.family, "srvq");
+    AudioModel::from_bytes(&codec).unwrap();
+
+    let path = folder.path().join("codec.safetensors");
+    fs::write(&path, &codec).unwrap();
+    let context = format!(
+        "name = \"part/test\"\nfamily = \"index_context\"\nseed = 5\n[model]\ntokenizer = {path:?}\ncolumns = 1\nembedding = 3\nwidth = 8\n{}",
+        data.replace("patch = 32", "patch = 1024")
+    );
+    let with = resumes(&context);
+    AudioModel::from_bytes(&with).unwrap();
+    assert!(WeightsFile::from_bytes(&with).unwrap().tensors.len() > weights.tensors.len());
+}
+
+/// A sound at 8 kHz in 16 bits.
+fn wav(samples: u32, seed: u32) -> Vec<u8> {
+    let bytes = 2 * samples;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + bytes).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend(8000u32.to_le_bytes());
+    file.extend(16000u32.to_le_bytes());
+    file.extend(b"\x02\0\x10\0data");
+    file.extend(bytes.to_le_bytes());
+    let sample = |i: u32| {
+        let t = i as f32 / 8000.0;
+        let tone = (t * (900.0 + 200.0 * seed as f32) * (1.0 + t)).sin();
+        (9000.0 * tone) as i16
+    };
+    file.extend((0..samples).flat_map(|i| sample(i).to_le_bytes()));
+    file
+}
+
+fn trains_and_resumes(family: &str, model: &str) -> Vec<u8> {
+    let weights = resumes(&format!("{model}{DATA}"));
+    assert_eq!(WeightsFile::from_bytes(&weights).unwrap().family, family);
+    ImageModel::from_bytes(&weights).unwrap();
+    weights
+}
+
+/// The weights of a run, the same whether it was stopped on the way or not.
+fn resumes(recipe: &str) -> Vec<u8> {
+    let mut place = Place::new();
     let data = place.out("data");
-    let text = format!("{model}{}", rest.replace("DATA", data.to_str().unwrap()));
-    place.recipe = Recipe::parse(&text).unwrap();
+    place.recipe = Recipe::parse(&recipe.replace("DATA", data.to_str().unwrap())).unwrap();
     let (_, events) = place.run("whole").unwrap();
     assert!(!events.is_empty());
     let mut options = place.options("parts");
@@ -484,7 +622,5 @@ fn trains_and_resumes(family: &str, model: &str) {
     run(&place.recipe, &options, &Disk).unwrap();
     place.run("parts").unwrap();
     assert_eq!(place.weights("whole"), place.weights("parts"));
-    let weights = WeightsFile::from_bytes(&place.weights("whole")).unwrap();
-    assert_eq!(weights.family, family);
-    ImageModel::from_bytes(&place.weights("whole")).unwrap();
+    place.weights("whole")
 }

@@ -1,24 +1,30 @@
-//! `codec decode`: files to pictures.
+//! `codec decode`: files to pictures and sounds.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use codec::io::{self, Format};
-use codec::{Codec, Device, Digest, Limits, Metadata};
+use codec::sound::{Depth, FileFormat};
+use codec::{AudioCodec, Codec, Device, Digest, Header, Limits, Metadata};
 use serde_json::json;
 
+use super::sound::Written;
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
 use crate::console::{Console, size, time};
 use crate::exit::{Status, usage};
-use crate::plan::{self, Job, Sides};
+use crate::media;
+use crate::output::Target;
+use crate::plan::{self, Derived, Job, Sides, Source};
 
 const EXAMPLES: &str = "\
 Examples:
   codec decode photo.ncx                     write photo.png beside it
   codec decode photo.ncx photo.jpg           the format follows the name
+  codec decode speech.ncx -o out.flac        sound; 16 bits unless --bits says more
   codec decode - -o - < a.ncx > a.png        in a pipe";
 
 /// Options of `codec decode`.
@@ -28,15 +34,21 @@ pub struct DecodeArgs {
     /// Files, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
-    /// Format of the pictures, by extension [default: by output name, else png]
+    /// Format, by extension [default: by output name, else png or wav]
     #[arg(long, value_name = "EXT", value_parser = parse_format)]
     pub output_format: Option<Extension>,
-    /// Leave out ICC profile, EXIF and XMP
+    /// Bits a sample of sounds: 8, 16, 24, 32 or f32
+    #[arg(long, value_name = "BITS", default_value = "16", value_parser = parse_depth)]
+    pub bits: Depth,
+    /// Leave out ICC profile, EXIF, XMP and tags
     #[arg(long)]
     pub no_metadata: bool,
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
     pub limit_pixels: u64,
+    /// Refuse sounds that are longer, in seconds
+    #[arg(long, value_name = "N")]
+    pub limit_seconds: Option<u64>,
     /// Weights file instead of the built-in weights; must match the input
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
@@ -48,27 +60,37 @@ pub struct DecodeArgs {
     pub device: DeviceArgs,
 }
 
-/// An extension that names a picture format.
+/// An extension that names a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extension {
     name: &'static str,
-    format: Format,
+    format: Output,
 }
 
-impl Default for Extension {
-    /// What outputs without a name get.
-    fn default() -> Self {
-        Self {
-            name: "png",
-            format: Format::Png,
-        }
-    }
+/// A format of pictures or of sounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Picture(Format),
+    Sound(FileFormat),
 }
 
+#[cfg(test)]
 impl Extension {
     /// The extension without its dot.
     pub fn name(self) -> &'static str {
         self.name
+    }
+}
+
+/// Extensions of outputs that have no name yet.
+pub(super) fn derived(option: Option<Extension>, is_sound: fn(&Path) -> bool) -> Derived {
+    match option {
+        Some(extension) => Derived::Always(extension.name),
+        None => Derived::ByContent {
+            is_sound,
+            sound: "wav",
+            other: "png",
+        },
     }
 }
 
@@ -80,6 +102,7 @@ struct Session<'a> {
     limits: Limits,
     /// Opened codecs by the digest of their weights.
     codecs: HashMap<Digest, Codec>,
+    sounds: HashMap<Digest, AudioCodec>,
 }
 
 /// Runs the command.
@@ -87,11 +110,10 @@ struct Session<'a> {
 /// # Errors
 /// As [`super::run`].
 pub fn run(args: &DecodeArgs, console: &Console) -> anyhow::Result<Status> {
-    let derived = args.output_format.unwrap_or_default().name;
     let sides = Sides {
         inputs: plan::OURS,
-        outputs: plan::PICTURES,
-        derived,
+        outputs: plan::WRITTEN,
+        derived: derived(args.output_format, media::holds_sound),
     };
     let jobs = plan::plan(&args.inputs, &args.output, sides)?;
     let mut session = Session {
@@ -103,6 +125,7 @@ pub fn run(args: &DecodeArgs, console: &Console) -> anyhow::Result<Status> {
             ..Limits::default()
         },
         codecs: HashMap::new(),
+        sounds: HashMap::new(),
     };
     batch::run(
         &jobs,
@@ -120,16 +143,94 @@ impl Session<'_> {
         progress: &mut dyn FnMut(usize, usize),
     ) -> anyhow::Result<Outcome> {
         let started = Instant::now();
+        if job.source == Source::Stdin {
+            return self.decode_stdin(job, started, progress);
+        }
         // Known before the work is done, so that a wrong name costs nothing.
-        let format = picture_format(self.args.output_format, job)?;
+        output_format(self.args.output_format, job)?;
         let bytes = job.source.read(&self.limits)?;
-        let header = codec::header(&bytes)?;
+        self.decode_bytes(&bytes, job, started, progress)
+    }
+
+    /// Sound goes on to stdout as it comes.
+    fn decode_stdin(
+        &mut self,
+        job: &Job,
+        started: Instant,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> anyhow::Result<Outcome> {
+        let mut input = std::io::stdin().lock();
+        let mut bytes = Vec::new();
+        (&mut input).take(HEAD).read_to_end(&mut bytes)?;
+        let header = codec::header(&bytes);
+        let format = output_format(self.args.output_format, job)?;
+        if let (Ok(header), Target::Stdout, None | Some(Output::Sound(FileFormat::Wav))) =
+            (&header, &job.target, format)
+            && header.audio().is_ok()
+        {
+            let (limits, written) = (self.sound_limits(header)?, self.written(FileFormat::Wav));
+            let codec = self.audio(header)?;
+            return super::sound::decode_stream(codec, header, &bytes, input, &limits, written);
+        }
+        let most = self.limits.max_file_bytes.saturating_add(1);
+        input.take(most).read_to_end(&mut bytes)?;
+        self.limits.check_file(bytes.len() as u64)?;
+        self.decode_bytes(&bytes, job, started, progress)
+    }
+
+    fn audio(&mut self, header: &Header) -> anyhow::Result<&AudioCodec> {
+        if !self.sounds.contains_key(&header.digest) {
+            let codec = AudioCodec::for_file(header, self.weights.as_deref(), &self.device)?;
+            self.sounds.insert(header.digest, codec);
+        }
+        Ok(&self.sounds[&header.digest])
+    }
+
+    fn sound_limits(&self, header: &Header) -> anyhow::Result<Limits> {
+        let info = header.audio()?;
+        let samples = |seconds: u64| {
+            let rate = u64::from(info.rate) * u64::from(info.channels);
+            seconds.saturating_mul(rate)
+        };
+        Ok(Limits {
+            max_samples: self
+                .args
+                .limit_seconds
+                .map_or(self.limits.max_samples, samples),
+            ..self.limits
+        })
+    }
+
+    fn written(&self, format: FileFormat) -> Written {
+        Written {
+            format,
+            depth: self.args.bits,
+            drop_tags: self.args.no_metadata,
+            force: self.args.output.force,
+        }
+    }
+
+    fn decode_bytes(
+        &mut self,
+        bytes: &[u8],
+        job: &Job,
+        started: Instant,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> anyhow::Result<Outcome> {
+        let header = codec::header(bytes)?;
+        if header.audio().is_ok() {
+            let format = sound_format(self.args.output_format, job)?;
+            let (limits, written) = (self.sound_limits(&header)?, self.written(format));
+            let codec = self.audio(&header)?;
+            return super::sound::decode(codec, bytes, &limits, written, job, progress);
+        }
+        let format = picture_format(self.args.output_format, job)?;
         if !self.codecs.contains_key(&header.digest) {
             let codec = Codec::for_file(&header, self.weights.as_deref(), &self.device)?;
             self.codecs.insert(header.digest, codec);
         }
         let codec = &self.codecs[&header.digest];
-        let mut picture = codec.decode(&bytes, &self.limits, progress)?.picture;
+        let mut picture = codec.decode(bytes, &self.limits, progress)?.picture;
         if self.args.no_metadata {
             picture.metadata = Metadata::default();
         }
@@ -164,13 +265,16 @@ impl Session<'_> {
     }
 }
 
-/// The option wins over the output's name; stdout gets PNG.
-pub(super) fn picture_format(option: Option<Extension>, job: &Job) -> anyhow::Result<Format> {
+/// Bytes that hold any header.
+const HEAD: u64 = 256;
+
+/// The option wins over the output's name; nothing where neither says.
+fn output_format(option: Option<Extension>, job: &Job) -> anyhow::Result<Option<Output>> {
     if let Some(extension) = option {
-        return Ok(extension.format);
+        return Ok(Some(extension.format));
     }
     let Some(path) = job.target.path() else {
-        return Ok(Extension::default().format);
+        return Ok(None);
     };
     // Devices such as /dev/null have no extension.
     let Some(extension) = path.extension() else {
@@ -180,26 +284,52 @@ pub(super) fn picture_format(option: Option<Extension>, job: &Job) -> anyhow::Re
         )));
     };
     let extension = extension.to_string_lossy();
-    Format::from_extension(&extension).ok_or_else(|| {
-        let known = plan::PICTURES.join(", ");
+    let known = plan::WRITTEN.join(", ");
+    parse_format(&extension).map(|e| Some(e.format)).map_err(|_| {
         usage(format!(
             "unknown output format {extension:?} (expected one of {known}; or use --output-format)"
         ))
     })
 }
 
+/// The format of a picture, PNG where nothing says.
+pub(super) fn picture_format(option: Option<Extension>, job: &Job) -> anyhow::Result<Format> {
+    match output_format(option, job)? {
+        None => Ok(Format::Png),
+        Some(Output::Picture(format)) => Ok(format),
+        Some(Output::Sound(_)) => Err(usage("the input holds a picture, the output is a sound")),
+    }
+}
+
+/// The format of a sound, WAV where nothing says.
+pub(super) fn sound_format(option: Option<Extension>, job: &Job) -> anyhow::Result<FileFormat> {
+    match output_format(option, job)? {
+        None => Ok(FileFormat::Wav),
+        Some(Output::Sound(format)) => Ok(format),
+        Some(Output::Picture(_)) => Err(usage("the input holds a sound, the output is a picture")),
+    }
+}
+
+pub(super) fn parse_depth(text: &str) -> Result<Depth, String> {
+    text.parse().map_err(|e: codec::Error| e.to_string())
+}
+
 pub(super) fn parse_format(text: &str) -> Result<Extension, String> {
-    let known = plan::PICTURES
+    let known = plan::WRITTEN
         .iter()
         .find(|name| name.eq_ignore_ascii_case(text.trim_start_matches('.')));
+    let output = |name: &str| match FileFormat::from_extension(name) {
+        Ok(format) => Some(Output::Sound(format)),
+        Err(_) => Format::from_extension(name).map(Output::Picture),
+    };
     known
         .and_then(|name| {
             Some(Extension {
                 name,
-                format: Format::from_extension(name)?,
+                format: output(name)?,
             })
         })
-        .ok_or_else(|| format!("expected one of {}", plan::PICTURES.join(", ")))
+        .ok_or_else(|| format!("expected one of {}", plan::WRITTEN.join(", ")))
 }
 
 #[cfg(test)]
@@ -234,7 +364,7 @@ mod tests {
             args.output_format,
             Some(Extension {
                 name: "tiff",
-                format: Format::Tiff
+                format: Output::Picture(Format::Tiff)
             })
         );
         assert!(
@@ -259,7 +389,7 @@ mod tests {
 
     #[test]
     fn every_extension_that_we_look_for_names_a_format() {
-        for name in plan::PICTURES {
+        for name in plan::WRITTEN {
             assert!(parse_format(name).is_ok(), "{name}");
         }
     }

@@ -5,20 +5,24 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use codec::{Codec, Device, Digest, Limits, TOKEN_FORMATS, TokenFormat, io};
+use codec::sound::Depth;
+use codec::{AudioCodec, Codec, Device, Digest, Limits, Media, TOKEN_FORMATS, TokenFormat, io};
 use serde_json::json;
 
-use super::decode::{Extension, parse_format, picture_format};
+use super::decode::{Extension, derived, parse_depth, parse_format, picture_format, sound_format};
+use super::sound::Written;
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
 use crate::console::{Console, size, time};
 use crate::exit::Status;
+use crate::media;
 use crate::plan::{self, Job, Sides};
 
 const EXAMPLES: &str = "\
 Examples:
   codec detokenize photo.npy                 write photo.png beside it
   codec detokenize photo.npy copy.webp       the format follows the name
+  codec detokenize lossy.npy                 lost codes are restored where the model can
   codec detokenize codes -d pictures -n      a whole tree, resumable";
 
 /// Options of `codec detokenize`.
@@ -28,9 +32,12 @@ pub struct DetokenizeArgs {
     /// Files of codes or latents, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
-    /// Format of the pictures, by extension [default: by output name, else png]
+    /// Format, by extension [default: by output name, else png or wav]
     #[arg(long, value_name = "EXT", value_parser = parse_format)]
     pub output_format: Option<Extension>,
+    /// Bits a sample of sounds: 8, 16, 24, 32 or f32
+    #[arg(long, value_name = "BITS", default_value = "16", value_parser = parse_depth)]
+    pub bits: Depth,
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_pixels)]
     pub limit_pixels: u64,
@@ -53,6 +60,7 @@ struct Session<'a> {
     limits: Limits,
     /// Opened codecs by the digest of their weights.
     codecs: HashMap<Digest, Codec>,
+    sounds: HashMap<Digest, AudioCodec>,
 }
 
 /// Runs the command.
@@ -62,8 +70,8 @@ struct Session<'a> {
 pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
     let sides = Sides {
         inputs: &TOKEN_FORMATS,
-        outputs: plan::PICTURES,
-        derived: args.output_format.unwrap_or_default().name(),
+        outputs: plan::WRITTEN,
+        derived: derived(args.output_format, media::codes_of_sound),
     };
     let jobs = plan::plan(&args.inputs, &args.output, sides)?;
     let mut session = Session {
@@ -75,6 +83,7 @@ pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
             ..Limits::default()
         },
         codecs: HashMap::new(),
+        sounds: HashMap::new(),
     };
     batch::run(
         &jobs,
@@ -88,8 +97,22 @@ pub fn run(args: &DetokenizeArgs, console: &Console) -> anyhow::Result<Status> {
 impl Session<'_> {
     fn detokenize(&mut self, job: &Job) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let format = picture_format(self.args.output_format, job)?;
         let tokens = TokenFormat::read(&job.source.read(&self.limits)?)?;
+        if matches!(tokens.media, Media::Audio { .. }) {
+            let written = Written {
+                format: sound_format(self.args.output_format, job)?,
+                depth: self.args.bits,
+                drop_tags: false,
+                force: self.args.output.force,
+            };
+            if !self.sounds.contains_key(&tokens.digest) {
+                let codec = AudioCodec::for_tokens(&tokens, self.weights.as_deref(), &self.device)?;
+                self.sounds.insert(tokens.digest, codec);
+            }
+            let codec = &self.sounds[&tokens.digest];
+            return super::sound::detokenize(codec, &tokens, &self.limits, written, job);
+        }
+        let format = picture_format(self.args.output_format, job)?;
         if !self.codecs.contains_key(&tokens.digest) {
             let codec = Codec::for_tokens(&tokens, self.weights.as_deref(), &self.device)?;
             self.codecs.insert(tokens.digest, codec);
@@ -100,12 +123,18 @@ impl Session<'_> {
         let elapsed = started.elapsed();
         let (width, height) = (picture.width, picture.height);
         let bytes = size(written.len() as u64);
+        let restored = tokens.lost().iter().filter(|lost| **lost).count();
+        let of_restored = match restored {
+            0 => String::new(),
+            count => format!("  {count} of {} codes restored", tokens.codes().len()),
+        };
         Ok(Outcome {
-            line: format!("{width}x{height}  {bytes}  {}", time(elapsed)),
+            line: format!("{width}x{height}  {bytes}{of_restored}  {}", time(elapsed)),
             json: json!({
                 "width": width,
                 "height": height,
                 "bytes": written.len(),
+                "restored": restored,
                 "model": tokens.model,
                 "digest": tokens.digest.to_string(),
                 "seconds": elapsed.as_secs_f64(),

@@ -1,4 +1,4 @@
-//! `codec encode`: pictures to files.
+//! `codec encode`: pictures and sounds to files.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use codec::{
-    Codec, Device, DeviceChoice, EncodeOptions, Encoding, Keep, Limits, Picture, RateGoal, io,
+    AudioCodec, Codec, Device, DeviceChoice, EncodeOptions, Encoding, Limits, Picture, RateGoal,
+    io, sound as audio,
 };
 use serde_json::json;
 
@@ -14,26 +15,28 @@ use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
 use crate::console::{Console, size, time};
 use crate::exit::{Failure, Status};
-use crate::plan::{self, Job, Sides};
-use crate::rates::{EffortArgs, RateArgs, parse_keep};
+use crate::media::{self, Input};
+use crate::plan::{self, Derived, Job, Sides};
+use crate::rates::{EffortArgs, Kept, RateArgs, SoundArgs, parse_keep};
 
 const SIDES: Sides = Sides {
-    inputs: plan::PICTURES,
+    inputs: plan::MEDIA,
     outputs: plan::OURS,
-    derived: codec::EXTENSION,
+    derived: Derived::Always(codec::EXTENSION),
 };
 
 const EXAMPLES: &str = "\
 Examples:
   codec encode photo.png                     write photo.ncx beside it
   codec encode photo.png small.ncx --bpp 0.3 as good as 0.3 bits per pixel allow
+  codec encode speech.wav -m MODEL -b 6      sound at about 6 kbit/s
   codec encode photos -d out -q 60 -n        a whole tree, resumable";
 
 /// Options of `codec encode`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct EncodeArgs {
-    /// Pictures, folders or - for stdin; the last of two may be the output
+    /// Pictures, sounds, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// What decides the size.
@@ -42,9 +45,12 @@ pub struct EncodeArgs {
     /// Effort and tiles.
     #[command(flatten)]
     pub effort: EffortArgs,
-    /// Metadata to keep: all, none or a list of icc, exif, xmp
+    /// Chunks and channels of sound.
+    #[command(flatten)]
+    pub sound: SoundArgs,
+    /// Metadata to keep: all, none or a list of icc, exif, xmp, tags
     #[arg(long, value_name = "WHAT", default_value = "all", value_parser = parse_keep)]
-    pub keep: Keep,
+    pub keep: Kept,
     /// Decode on the CPU afterwards and compare before writing
     #[arg(long)]
     pub verify: bool,
@@ -66,7 +72,20 @@ pub struct EncodeArgs {
 }
 
 /// Everything that is opened once for all files.
-struct Session {
+struct Session<'a> {
+    args: &'a EncodeArgs,
+    model: Option<&'a str>,
+    weights: Option<Vec<u8>>,
+    device: Device,
+    /// Opened for the first picture.
+    pictures: Option<Pictures>,
+    /// Opened for the first sound.
+    sounds: Option<AudioCodec>,
+    limits: Limits,
+}
+
+/// What pictures are coded with.
+struct Pictures {
     codec: Codec,
     /// The CPU's decoder for `--verify`, and whether the encoder is on the CPU as well.
     reference: Option<(Codec, bool)>,
@@ -84,31 +103,19 @@ pub fn run(args: &EncodeArgs, console: &Console) -> anyhow::Result<Status> {
     let jobs = plan::plan(&args.inputs, &args.output, SIDES)?;
     let (model, weights) =
         super::model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
-    let device = args.device.open()?;
-    let open = |device: &Device| Codec::open(model, weights.as_deref(), device);
-    let reference = if args.verify {
-        let cpu = Device::open(DeviceChoice::Cpu)?;
-        Some((open(&cpu)?, device.is_cpu()))
-    } else {
-        None
-    };
-    let EffortArgs { effort, tile } = args.effort;
-    let goal = args.rate.goal();
-    let session = Session {
-        codec: open(&device)?,
-        reference,
-        goal,
-        options: EncodeOptions {
-            effort,
-            tile,
-            keep: args.keep,
-            ..EncodeOptions::default()
-        },
+    let mut session = Session {
+        args,
+        model,
+        weights,
+        device: args.device.open()?,
+        pictures: None,
+        sounds: None,
         limits: Limits {
             max_pixels: args.limit_pixels,
+            // Sounds go through as they come, whatever their length.
+            max_samples: u64::MAX,
             ..Limits::default()
         },
-        force: args.output.force,
     };
     batch::run(
         &jobs,
@@ -119,10 +126,92 @@ pub fn run(args: &EncodeArgs, console: &Console) -> anyhow::Result<Status> {
     )
 }
 
-impl Session {
-    fn encode(&self, job: &Job, progress: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Outcome> {
+impl Session<'_> {
+    fn encode(
+        &mut self,
+        job: &Job,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let read = io::read_with_source(&job.source.read(&self.limits)?, &self.limits)?;
+        match media::open(&job.source, &self.limits)? {
+            Input::Picture(bytes) => self.pictures()?.encode(job, &bytes, started, progress),
+            Input::Sound(reader) => {
+                let (args, options) = (self.args, self.sound_options()?);
+                let (verify, force) = (args.verify, args.output.force);
+                super::sound::encode(
+                    self.sounds()?,
+                    *reader,
+                    &options,
+                    verify,
+                    job,
+                    force,
+                    progress,
+                )
+            }
+        }
+    }
+
+    fn sound_options(&self) -> anyhow::Result<audio::EncodeOptions> {
+        Ok(audio::EncodeOptions {
+            rate: self.args.rate.sound()?,
+            chunk: self.args.sound.chunk,
+            stereo: self.args.sound.stereo,
+            drop_tags: !self.args.keep.tags,
+        })
+    }
+
+    fn sounds(&mut self) -> anyhow::Result<&AudioCodec> {
+        let codec = match self.sounds.take() {
+            Some(codec) => codec,
+            None => AudioCodec::open(self.model, self.weights.as_deref(), &self.device)?,
+        };
+        Ok(self.sounds.insert(codec))
+    }
+
+    fn pictures(&mut self) -> anyhow::Result<&Pictures> {
+        let pictures = match self.pictures.take() {
+            Some(pictures) => pictures,
+            None => self.open_pictures()?,
+        };
+        Ok(self.pictures.insert(pictures))
+    }
+
+    fn open_pictures(&self) -> anyhow::Result<Pictures> {
+        let args = self.args;
+        let goal = args.rate.picture()?;
+        let open = |device: &Device| Codec::open(self.model, self.weights.as_deref(), device);
+        let reference = if args.verify {
+            let cpu = Device::open(DeviceChoice::Cpu)?;
+            Some((open(&cpu)?, self.device.is_cpu()))
+        } else {
+            None
+        };
+        let EffortArgs { effort, tile } = args.effort;
+        Ok(Pictures {
+            codec: open(&self.device)?,
+            reference,
+            goal,
+            options: EncodeOptions {
+                effort,
+                tile,
+                keep: args.keep.picture,
+                ..EncodeOptions::default()
+            },
+            limits: self.limits,
+            force: args.output.force,
+        })
+    }
+}
+
+impl Pictures {
+    fn encode(
+        &self,
+        job: &Job,
+        bytes: &[u8],
+        started: Instant,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> anyhow::Result<Outcome> {
+        let read = io::read_with_source(bytes, &self.limits)?;
         if read.frames_dropped {
             tracing::warn!("only the first frame of an animation is kept");
         }
@@ -237,7 +326,7 @@ fn reached(goal: RateGoal, encoding: &Encoding) -> String {
 
 #[cfg(test)]
 mod tests {
-    use codec::{Quality, Tile};
+    use codec::{Keep, Quality, Tile};
 
     use super::*;
     use crate::args::tests::parse;
@@ -260,7 +349,7 @@ mod tests {
         assert_eq!(args.inputs, [PathBuf::from("a.png")]);
         assert_eq!(args.rate.goal(), RateGoal::Usual);
         assert_eq!((args.effort.effort, args.effort.tile), (7, Tile::Auto));
-        assert_eq!(args.keep, Keep::ALL);
+        assert_eq!((args.keep.picture, args.keep.tags), (Keep::ALL, true));
         assert_eq!(args.limit_pixels, Limits::default().max_pixels);
         assert_eq!(
             (args.device.device, args.device.threads),
@@ -285,6 +374,8 @@ mod tests {
         );
         for line in [
             "-q 5 --bpp 1",
+            "-b 5 --bpp 1",
+            "--kbps 5 -q 1",
             "-q 5 --target-size 1k",
             "--bpp 1 --target-size 1k",
         ] {
@@ -309,7 +400,7 @@ mod tests {
             (10, Tile::Size(512))
         );
         assert_eq!(
-            args.keep,
+            args.keep.picture,
             Keep {
                 icc: true,
                 exif: false,
@@ -341,6 +432,9 @@ mod tests {
             "-e 0",
             "-e 11",
             "--tile 5",
+            "--chunk 0",
+            "--chunk 601",
+            "--stereo both",
             "--keep some",
             "--device gpu",
             "-j 0",

@@ -15,6 +15,7 @@ pub mod info;
 pub mod models;
 #[cfg(feature = "distributed")]
 pub mod replicas;
+mod sound;
 pub mod tokenize;
 pub mod train;
 

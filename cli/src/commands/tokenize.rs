@@ -1,31 +1,36 @@
-//! `codec tokenize`: pictures to files of codes or latents.
+//! `codec tokenize`: pictures and sounds to files of codes or latents.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::Args;
-use codec::{Alphabet, Codec, Layout, Limits, TOKEN_FORMATS, TokenFormat, io};
+use codec::{
+    Alphabet, AudioCodec, Codec, Device, Layout, Limits, TOKEN_FORMATS, TokenFormat, Tokens, io,
+};
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
 use crate::console::{Console, shown, size, time};
 use crate::exit::Status;
-use crate::output::Target;
-use crate::plan::{self, Job, Sides};
+use crate::media::{self, Input};
+use crate::plan::{self, Derived, Job, Sides};
 
 const EXAMPLES: &str = "\
 Examples:
   codec tokenize photo.png -m vqgan-f16             write photo.npy beside it
   codec tokenize photo.png codes.jsonl -m vqgan-f16 the format follows the name
   codec tokenize photos -d latents -m walloc-16x    signed latents to learn on
+  codec tokenize photo.png -m vqgan-f16 --lose 0.2  as if a fifth of the codes got lost
   codec tokenize photos -d codes -m vqgan-f16 --manifest codes/all.jsonl -n";
 
 /// Options of `codec tokenize`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct TokenizeArgs {
-    /// Pictures, folders or - for stdin; the last of two may be the output
+    /// Pictures, sounds, folders or - for stdin; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// npy, safetensors or jsonl [default: by output name, else npy]
@@ -37,7 +42,13 @@ pub struct TokenizeArgs {
     /// Keep the first codebooks only [default: all]
     #[arg(long, value_name = "N")]
     pub codebooks: Option<usize>,
-    /// Write one JSON line per file that was done to this file
+    /// Leave out this share of the codes at random, to try what a channel that loses them does
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub lose: Option<f64>,
+    /// Take every N-th file only, from the I-th on: I/N with I from 1
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub shard: Option<(usize, usize)>,
+    /// Write a JSON line per finished file to this file; -n goes on with it
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     /// Refuse pictures with more pixels
@@ -61,6 +72,26 @@ fn parse<T: std::str::FromStr<Err = codec::Error>>(text: &str) -> Result<T, Stri
     text.parse().map_err(|e: codec::Error| e.to_string())
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    Err("expected 0 to 1".to_owned())
+}
+
+/// Which of `count` codes are lost, the same ones on every call.
+fn losses(count: usize, share: f64) -> Vec<bool> {
+    let mut state = 0u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..count).map(|_| next() < share).collect()
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -72,51 +103,153 @@ pub fn run(args: &TokenizeArgs, console: &Console) -> anyhow::Result<Status> {
         TokenFormat::Jsonl => "jsonl",
     };
     let sides = Sides {
-        inputs: plan::PICTURES,
+        inputs: plan::MEDIA,
         outputs: &TOKEN_FORMATS,
-        derived,
+        derived: Derived::Always(derived),
     };
-    let jobs = plan::plan(&args.inputs, &args.output, sides)?;
-    let manifest = args.manifest.clone().map(Target::File);
-    if let Some(Target::File(path)) = &manifest
-        && !args.output.force
-        && path.exists()
-    {
-        return Err(crate::exit::Failure::Exists(path.clone()).into());
+    let mut jobs = plan::plan(&args.inputs, &args.output, sides)?;
+    if let Some((index, count)) = args.shard {
+        let mut place = 0;
+        jobs.retain(|_| {
+            place += 1;
+            (place - 1) % count == index - 1
+        });
     }
+    let mut manifest = args
+        .manifest
+        .as_deref()
+        .map(|path| open_manifest(path, args));
+    let mut manifest = manifest.take().transpose()?;
     let (model, weights) =
         super::model_and_weights(args.model.as_deref(), args.weights.as_deref())?;
-    let codec = Codec::open(model, weights.as_deref(), &args.device.open()?)?;
-    let limits = Limits {
-        max_pixels: args.limit_pixels,
-        ..Limits::default()
+    let mut session = Session {
+        args,
+        model,
+        weights,
+        device: args.device.open()?,
+        limits: Limits {
+            max_pixels: args.limit_pixels,
+            ..Limits::default()
+        },
+        pictures: None,
+        sounds: None,
+        heard: 0.0,
     };
-    let mut lines = Vec::new();
+    let started = Instant::now();
     let status = batch::run(
         &jobs,
         &args.output,
         console,
         "codec.tokenize/1",
         &mut |job, _| {
-            let outcome = tokenize(args, &codec, &limits, job)?;
-            lines.push(line(job, &outcome.json));
+            let outcome = session.tokenize(job)?;
+            if let Some(manifest) = &mut manifest {
+                // At once, so that an interrupted run can be gone on with.
+                let line = line(job, &outcome.json);
+                manifest
+                    .write_all(line.as_bytes())
+                    .context("cannot write the manifest")?;
+            }
             Ok(outcome)
         },
     )?;
-    if let Some(manifest) = manifest {
-        manifest.write(lines.concat().as_bytes(), args.output.force)?;
+    if session.heard > 0.0 {
+        let speed = crate::media::real_time(session.heard, started.elapsed());
+        console.say(&format!(
+            "{} of sound, {speed:.1} hours an hour",
+            crate::media::length(session.heard)
+        ));
     }
     Ok(status)
 }
 
-fn tokenize(
+/// Reads `I/N`.
+fn parse_shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/');
+    let numbers = parts.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    numbers
+        .filter(|&(index, count)| (1..=count).contains(&index))
+        .ok_or_else(|| "expected I/N with I from 1 to N".to_owned())
+}
+
+/// Opens the manifest; what is there already stays with `--skip-existing`, which goes on with it.
+fn open_manifest(path: &Path, args: &TokenizeArgs) -> anyhow::Result<std::fs::File> {
+    let goes_on = args.output.skip_existing;
+    if !args.output.force && !goes_on && path.exists() {
+        return Err(crate::exit::Failure::Exists(path.to_path_buf()).into());
+    }
+    std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .append(goes_on)
+        .truncate(!goes_on)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Everything that is opened once for all files.
+struct Session<'a> {
+    args: &'a TokenizeArgs,
+    model: Option<&'a str>,
+    weights: Option<Vec<u8>>,
+    device: Device,
+    limits: Limits,
+    /// Opened for the first picture.
+    pictures: Option<Codec>,
+    /// Opened for the first sound.
+    sounds: Option<AudioCodec>,
+    /// Seconds of sound so far.
+    heard: f64,
+}
+
+impl Session<'_> {
+    fn tokenize(&mut self, job: &Job) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
+        let (weights, device) = (self.weights.as_deref(), &self.device);
+        match media::open(&job.source, &self.limits)? {
+            Input::Picture(bytes) => {
+                let codec = match self.pictures.take() {
+                    Some(codec) => codec,
+                    None => Codec::open(self.model, weights, device)?,
+                };
+                let codec = self.pictures.insert(codec);
+                picture(self.args, codec, &self.limits, &bytes, job, started)
+            }
+            Input::Sound(reader) => {
+                let codec = match self.sounds.take() {
+                    Some(codec) => codec,
+                    None => AudioCodec::open(self.model, weights, device)?,
+                };
+                let codec = self.sounds.insert(codec);
+                let (tokens, heard) = super::sound::tokenize(codec, *reader, self.args.codebooks)?;
+                let tokens = lose(self.args, tokens)?;
+                let bytes = format(self.args, job).write(&tokens, self.args.layout)?;
+                job.target.write(&bytes, self.args.output.force)?;
+                self.heard += heard.seconds();
+                let fields = fields(self.args, &tokens, bytes.len());
+                let elapsed = started.elapsed();
+                Ok(super::sound::tokenized(
+                    &tokens,
+                    &heard,
+                    bytes.len(),
+                    elapsed,
+                    fields,
+                ))
+            }
+        }
+    }
+}
+
+/// Codes of a picture.
+fn picture(
     args: &TokenizeArgs,
     codec: &Codec,
     limits: &Limits,
+    bytes: &[u8],
     job: &Job,
+    started: Instant,
 ) -> anyhow::Result<Outcome> {
-    let started = Instant::now();
-    let picture = io::read(&job.source.read(limits)?, limits)?;
+    let picture = io::read(bytes, limits)?;
     if picture.alpha.is_some() {
         tracing::warn!("{}: alpha is left out", shown(job.source.path()));
     }
@@ -124,15 +257,18 @@ fn tokenize(
     if let Some(count) = args.codebooks {
         tokens = tokens.first_codebooks(count)?;
     }
+    let tokens = lose(args, tokens)?;
     let bytes = format(args, job).write(&tokens, args.layout)?;
     job.target.write(&bytes, args.output.force)?;
     let elapsed = started.elapsed();
     let (width, height) = (picture.width, picture.height);
     let count: usize = tokens.shape().iter().product();
-    let (kind, largest) = match tokens.alphabet() {
-        Alphabet::Codes { size } => ("codebook_size", size),
-        Alphabet::Latents { limit } => ("limit", limit),
-    };
+    let mut json = fields(args, &tokens, bytes.len());
+    if let Value::Object(json) = &mut json {
+        json.insert("width".to_owned(), width.into());
+        json.insert("height".to_owned(), height.into());
+        json.insert("seconds".to_owned(), elapsed.as_secs_f64().into());
+    }
     Ok(Outcome {
         line: format!(
             "{width}x{height}  {count} {}  {}  {}",
@@ -140,17 +276,32 @@ fn tokenize(
             size(bytes.len() as u64),
             time(elapsed)
         ),
-        json: json!({
-            "width": width,
-            "height": height,
-            "shape": tokens.shape(),
-            kind: largest,
-            "layout": args.layout.to_string(),
-            "bytes": bytes.len(),
-            "model": tokens.model,
-            "digest": tokens.digest.to_string(),
-            "seconds": elapsed.as_secs_f64(),
-        }),
+        json,
+    })
+}
+
+/// Marks the share of codes as lost that was asked for.
+fn lose(args: &TokenizeArgs, tokens: Tokens) -> anyhow::Result<Tokens> {
+    let Some(share) = args.lose else {
+        return Ok(tokens);
+    };
+    let count = tokens.codes().len();
+    Ok(tokens.with_lost(losses(count, share))?)
+}
+
+/// What is told of any tokens.
+fn fields(args: &TokenizeArgs, tokens: &Tokens, bytes: usize) -> Value {
+    let (kind, largest) = match tokens.alphabet() {
+        Alphabet::Codes { size } => ("codebook_size", size),
+        Alphabet::Latents { limit } => ("limit", limit),
+    };
+    json!({
+        "shape": tokens.shape(),
+        kind: largest,
+        "layout": args.layout.to_string(),
+        "bytes": bytes,
+        "model": tokens.model,
+        "digest": tokens.digest.to_string(),
     })
 }
 
@@ -200,17 +351,32 @@ mod tests {
     #[test]
     fn every_option_parses() {
         let args = tokenize(
-            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 \
+            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 --lose 0.2 \
              -m vqgan-f16 --weights w.bin -d out -n --json",
         );
         assert_eq!(args.format, Some(TokenFormat::Jsonl));
         assert_eq!((args.layout, args.codebooks), (Layout::Delay, Some(3)));
         assert_eq!(args.manifest, Some("m.jsonl".into()));
         assert_eq!(args.limit_pixels, 5);
-        for wrong in ["--format csv", "--layout random", "--codebooks none"] {
+        assert_eq!(args.lose, Some(0.2));
+        for wrong in [
+            "--format csv",
+            "--layout random",
+            "--codebooks none",
+            "--lose 2",
+        ] {
             let parsed = crate::args::tests::parse(&format!("tokenize a.png {wrong}"));
             assert!(parsed.is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn losses_are_a_share_and_always_the_same() {
+        let lost = losses(10_000, 0.2);
+        let number = lost.iter().filter(|lost| **lost).count();
+        assert!((1_800..2_200).contains(&number), "{number}");
+        assert_eq!(lost, losses(10_000, 0.2));
+        assert!(!losses(100, 0.0).contains(&true));
     }
 
     #[test]
@@ -220,7 +386,7 @@ mod tests {
             let sides = Sides {
                 inputs: plan::PICTURES,
                 outputs: &TOKEN_FORMATS,
-                derived: "npy",
+                derived: Derived::Always("npy"),
             };
             let jobs = plan::plan(&args.inputs, &args.output, sides).unwrap();
             format(&args, &jobs[0])

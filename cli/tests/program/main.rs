@@ -9,6 +9,7 @@ mod models;
 mod names;
 mod rates;
 mod round_trip;
+mod sound;
 mod statuses;
 mod tokens;
 

@@ -361,11 +361,12 @@ mod tests {
     type Ad = Autodiff<Flex>;
     type Layer4<B> = fn(Tensor<B, 4>, Tensor<B, 4>, Tensor<B, 1>, Activation) -> Tensor<B, 4>;
 
-    const ACTIVATIONS: [Activation; 4] = [
+    const ACTIVATIONS: [Activation; 5] = [
         Activation::None,
         Activation::Relu,
         Activation::LeakyRelu(0.1),
         Activation::ClampedRelu(0.75),
+        Activation::Elu,
     ];
 
     fn random<const D: usize>(dims: [usize; D]) -> Tensor<Flex, D> {

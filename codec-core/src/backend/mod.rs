@@ -16,6 +16,8 @@ pub mod rate;
 mod rate_plain;
 mod requant;
 pub mod shuffle;
+mod signal;
+mod signal_plain;
 mod slices;
 pub mod update;
 pub mod wavelet;
@@ -28,6 +30,8 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::Flex;
 
 pub use crate::kernels::activation::Activation;
+pub use crate::kernels::signal::{Border, Walk};
+pub use crate::kernels::signal_transposed::transposed_outputs;
 pub use checkerboard::{CheckerboardOps, Parity};
 pub use conv::ConvOps;
 pub use nearest::NearestOps;
@@ -36,6 +40,7 @@ pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
 pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
+pub use signal::{LstmParams, SignalOps};
 pub use update::{AdamResult, AdamStep, UpdateOps};
 pub use wavelet::{Boundary, WaveletOps};
 pub use window::{WindowOps, Windows};
@@ -82,6 +87,7 @@ pub trait CodecBackend:
     + UpdateOps
     + CheckerboardOps
     + WindowOps
+    + SignalOps
 {
 }
 

@@ -21,6 +21,7 @@ pub fn activate<B: Backend, const D: usize>(
         Activation::Relu => relu(x),
         Activation::LeakyRelu(slope) => leaky_relu(x, f64::from(slope)),
         Activation::ClampedRelu(limit) => x.clamp(0.0, limit),
+        Activation::Elu => relu(x.clone()) + x.clamp_max(0.0).exp().sub_scalar(1.0),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Wavelet packet transform as an operator of the back ends.
 
 use super::slices::{self, LinearMap};
-use super::wavelet_plain::{analysis as generic_analysis, synthesis as generic_synthesis};
+use super::wavelet_plain::{
+    analysis as generic_analysis, analysis_1d, synthesis as generic_synthesis, synthesis_1d,
+};
 use crate::kernels::shape::ShapeError;
 use crate::kernels::wavelet::{self as kernel, Map};
 use burn::backend::Autodiff;
@@ -55,6 +57,58 @@ pub trait WaveletOps: Backend {
     ) -> Result<Tensor<Self, 4>, ShapeError> {
         check_bands(y.dims(), levels)?;
         Ok((0..levels).fold(y, |y, _| generic_synthesis(y, boundary)))
+    }
+
+    /// The transform of signals: every channel in two bands of half the length, `levels` times, each level on all channels.
+    ///
+    /// # Shapes
+    /// `[n, c, t]` to `[n, c 2^levels, t / 2^levels]`. A level takes channel `k` to `2 k` (low) and `2 k + 1` (high).
+    ///
+    /// # Errors
+    /// The length is zero or no multiple of `2^levels`, or there are more than 30 levels.
+    fn wavelet_analysis_1d(
+        x: Tensor<Self, 3>,
+        levels: usize,
+        boundary: Boundary,
+    ) -> Result<Tensor<Self, 3>, ShapeError> {
+        let [_, _, time] = x.dims();
+        check_levels(levels)?;
+        if time == 0 || !time.is_multiple_of(1 << levels) {
+            return Err(ShapeError::Side {
+                height: 1,
+                width: time,
+                multiple: 1 << levels,
+            });
+        }
+        Ok((0..levels).fold(x, |x, _| analysis_1d(x, boundary)))
+    }
+
+    /// The inverse of [`WaveletOps::wavelet_analysis_1d`].
+    ///
+    /// # Shapes
+    /// `[n, c 2^levels, t]` to `[n, c, t 2^levels]`.
+    ///
+    /// # Errors
+    /// The channels are no multiple of `2^levels`, the length is zero, or there are more than 30 levels.
+    fn wavelet_synthesis_1d(
+        y: Tensor<Self, 3>,
+        levels: usize,
+        boundary: Boundary,
+    ) -> Result<Tensor<Self, 3>, ShapeError> {
+        let [_, channels, time] = y.dims();
+        check_levels(levels)?;
+        let multiple = 1usize << levels;
+        if !channels.is_multiple_of(multiple) {
+            return Err(ShapeError::Channels { channels, multiple });
+        }
+        if time == 0 {
+            return Err(ShapeError::Side {
+                height: 1,
+                width: 0,
+                multiple: 1,
+            });
+        }
+        Ok((0..levels).fold(y, |y, _| synthesis_1d(y, boundary)))
     }
 }
 

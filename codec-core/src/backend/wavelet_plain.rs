@@ -148,3 +148,19 @@ pub(super) fn synthesis<B: Backend>(y: Tensor<B, 4>, boundary: Boundary) -> Tens
     );
     merge(low, high, 3, boundary)
 }
+
+/// One level over signals `[n, c, t]`.
+pub(super) fn analysis_1d<B: Backend>(x: Tensor<B, 3>, boundary: Boundary) -> Tensor<B, 3> {
+    let [n, c, t] = x.dims();
+    let (low, high) = split(x.reshape([n, c, 1, t]), 3, boundary);
+    let bands: Tensor<B, 5> = Tensor::stack(vec![low, high], 2);
+    bands.reshape([n, 2 * c, t / 2])
+}
+
+/// One inverse level over signals.
+pub(super) fn synthesis_1d<B: Backend>(y: Tensor<B, 3>, boundary: Boundary) -> Tensor<B, 3> {
+    let [n, c, t] = y.dims();
+    let y = y.reshape([n, c / 2, 2, t]);
+    let band = |f: usize| y.clone().narrow(2, f, 1).reshape([n, c / 2, 1, t]);
+    merge(band(0), band(1), 3, boundary).reshape([n, c / 2, 2 * t])
+}

@@ -1,5 +1,6 @@
 //! The header: what the file holds, and which model and weights turn it back.
 
+use super::audio::AudioInfo;
 use super::wire::{Reader, crc16, put_varint};
 use super::{MAGIC, VERSION};
 use crate::digest::Digest;
@@ -84,12 +85,25 @@ impl ImageInfo {
     }
 }
 
-/// What kind of media a file holds. Audio has its number reserved.
+/// What kind of media a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Media {
     /// One picture.
     Image(ImageInfo),
+    /// One recording.
+    Audio(AudioInfo),
+}
+
+/// Which model and weights a file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelId {
+    /// Name as in the header, for instance `wpmr/v1`.
+    pub name: String,
+    /// Digest of the weights.
+    pub digest: Digest,
+    /// What decoding may rely on.
+    pub profile: Profile,
 }
 
 /// Everything before the sections.
@@ -115,6 +129,22 @@ impl Header {
     pub fn image(&self) -> Result<&ImageInfo, Error> {
         match &self.media {
             Media::Image(info) => Ok(info),
+            Media::Audio(_) => Err(Error::unsupported(
+                "a recording where a picture is expected",
+            )),
+        }
+    }
+
+    /// The recording's description.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the file does not hold a recording.
+    pub fn audio(&self) -> Result<&AudioInfo, Error> {
+        match &self.media {
+            Media::Audio(info) => Ok(info),
+            Media::Image(_) => Err(Error::unsupported(
+                "a picture where a recording is expected",
+            )),
         }
     }
 
@@ -144,8 +174,7 @@ impl Header {
         let flags = reader.byte()?;
         // Another kind has other fields, so its check value cannot be found.
         match flags & KIND_MASK {
-            KIND_IMAGE => {}
-            KIND_AUDIO => return Err(Error::unsupported("audio content")),
+            KIND_IMAGE | KIND_AUDIO => {}
             kind => return Err(Error::unsupported(format!("content of kind {kind}"))),
         }
         let length = reader.byte()?;
@@ -157,9 +186,13 @@ impl Header {
         let model = reader.take(length.into())?;
         let digest = Digest(reader.array()?);
         let quality = u16::from_le_bytes(reader.array()?);
-        let width = reader.varint32("width")?;
-        let height = reader.varint32("height")?;
-        let tile_size = reader.varint32("tile size")?;
+        let fields = if flags & KIND_MASK == KIND_AUDIO {
+            Fields::Audio(AudioInfo::take(&mut reader)?)
+        } else {
+            let width = reader.varint32("width")?;
+            let height = reader.varint32("height")?;
+            Fields::Image([width, height, reader.varint32("tile size")?])
+        };
 
         let actual = crc16(reader.since(0));
         let expected = u16::from_le_bytes(reader.array()?);
@@ -172,9 +205,9 @@ impl Header {
             });
         }
         // From here on the bytes are those that were written.
-        let depth = usize::from(flags >> DEPTH_SHIFT);
-        let Some(&bit_depth) = DEPTHS.get(depth) else {
-            return Err(Error::unsupported(format!("bit depth code {depth}")));
+        let media = match fields {
+            Fields::Audio(fields) => Media::Audio(fields.info(flags)?),
+            Fields::Image(fields) => Media::Image(image(fields, flags)?),
         };
         let header = Self {
             model: String::from_utf8_lossy(model).into_owned(),
@@ -185,38 +218,31 @@ impl Header {
                 Profile::Float
             },
             quality,
-            media: Media::Image(ImageInfo {
-                width,
-                height,
-                color: if flags & RGB_BIT == 0 {
-                    Color::Gray
-                } else {
-                    Color::Rgb
-                },
-                alpha: flags & ALPHA_BIT != 0,
-                bit_depth,
-                tile_size,
-            }),
+            media,
         };
         header.validate().map_err(Error::Malformed)?;
         Ok((header, reader.position()))
     }
 
+    /// The header's bytes, as a stream begins with them.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for values out of range.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        self.put(&mut out)?;
+        Ok(out)
+    }
+
     /// Appends the header's bytes.
     pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), Error> {
         self.validate().map_err(Error::BadParameter)?;
-        let Media::Image(info) = &self.media;
-        let depth = DEPTHS
-            .iter()
-            .position(|depth| *depth == info.bit_depth)
-            .unwrap_or_default();
-        let mut flags = KIND_IMAGE | (depth as u8) << DEPTH_SHIFT;
-        for (bit, set) in [
-            (FLOAT_BIT, self.profile == Profile::Float),
-            (RGB_BIT, info.color == Color::Rgb),
-            (ALPHA_BIT, info.alpha),
-        ] {
-            flags |= if set { bit } else { 0 };
+        let mut flags = match &self.media {
+            Media::Image(info) => KIND_IMAGE | image_flags(info),
+            Media::Audio(info) => KIND_AUDIO | info.flags(),
+        };
+        if self.profile == Profile::Float {
+            flags |= FLOAT_BIT;
         }
         let start = out.len();
         out.extend_from_slice(&MAGIC);
@@ -224,8 +250,13 @@ impl Header {
         out.extend_from_slice(self.model.as_bytes());
         out.extend_from_slice(&self.digest.0);
         out.extend_from_slice(&self.quality.to_le_bytes());
-        for value in [info.width, info.height, info.tile_size] {
-            put_varint(out, value.into());
+        match &self.media {
+            Media::Image(info) => {
+                for value in [info.width, info.height, info.tile_size] {
+                    put_varint(out, value.into());
+                }
+            }
+            Media::Audio(info) => info.put(out),
         }
         let check = crc16(out.get(start..).unwrap_or_default());
         out.extend_from_slice(&check.to_le_bytes());
@@ -252,7 +283,10 @@ impl Header {
                 self.quality
             ));
         }
-        let Media::Image(info) = &self.media;
+        let info = match &self.media {
+            Media::Image(info) => info,
+            Media::Audio(info) => return info.validate(),
+        };
         if info.width == 0 || info.height == 0 {
             return Err(format!("picture of {}x{} pixels", info.width, info.height));
         }
@@ -264,6 +298,41 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// Fields of a kind of content, before they are judged.
+enum Fields {
+    /// Width, height, tile size.
+    Image([u32; 3]),
+    Audio(super::audio::Fields),
+}
+
+fn image_flags(info: &ImageInfo) -> u8 {
+    let depth = DEPTHS.iter().position(|depth| *depth == info.bit_depth);
+    let mut flags = (depth.unwrap_or_default() as u8) << DEPTH_SHIFT;
+    for (bit, set) in [(RGB_BIT, info.color == Color::Rgb), (ALPHA_BIT, info.alpha)] {
+        flags |= if set { bit } else { 0 };
+    }
+    flags
+}
+
+fn image([width, height, tile_size]: [u32; 3], flags: u8) -> Result<ImageInfo, Error> {
+    let depth = usize::from(flags >> DEPTH_SHIFT);
+    let Some(&bit_depth) = DEPTHS.get(depth) else {
+        return Err(Error::unsupported(format!("bit depth code {depth}")));
+    };
+    Ok(ImageInfo {
+        width,
+        height,
+        color: if flags & RGB_BIT == 0 {
+            Color::Gray
+        } else {
+            Color::Rgb
+        },
+        alpha: flags & ALPHA_BIT != 0,
+        bit_depth,
+        tile_size,
+    })
 }
 
 #[cfg(test)]
@@ -307,7 +376,9 @@ mod tests {
     fn bad_values_are_the_callers_fault_when_writing_and_the_files_when_reading() {
         let image = |change: fn(&mut ImageInfo)| {
             let mut header = header();
-            let Media::Image(info) = &mut header.media;
+            let Media::Image(info) = &mut header.media else {
+                panic!("a picture")
+            };
             change(info);
             header
         };
@@ -353,7 +424,7 @@ mod tests {
 
     #[test]
     fn unknown_versions_kinds_and_depths_are_unsupported() {
-        for (at, value) in [(4, 0), (4, 2), (5, 1), (5, 2), (5, 0b1000_1000)] {
+        for (at, value) in [(4, 0), (4, 2), (5, 3), (5, 2), (5, 0b1000_1000)] {
             let mut newer = bytes(&header());
             newer[at] = value;
             let error = Header::parse_prefix(&resealed(newer)).unwrap_err();

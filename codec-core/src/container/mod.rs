@@ -40,12 +40,17 @@
     )
 )]
 
+mod audio;
 mod header;
 mod section;
+mod stream;
 mod wire;
 
-pub use header::{Color, Header, ImageInfo, MAX_MODEL_NAME, MAX_QUALITY, Media, Profile};
+pub use audio::{AudioEnd, AudioInfo, join_passes, put_tags, split_passes, take_tags};
+pub use header::{Color, Header, ImageInfo, MAX_MODEL_NAME, MAX_QUALITY, Media, ModelId, Profile};
 pub use section::{MAX_NUMBER as MAX_SECTION_NUMBER, Section, SectionId, SectionRef};
+
+pub use stream::{Part, StreamReader};
 
 use crate::error::Error;
 use crate::limits::Limits;
@@ -68,10 +73,22 @@ pub fn is_container(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`Error::BadParameter`] if a header field is out of range or the sections do not fit the header
-/// (one tile section per tile; one alpha section if and only if there is alpha; ICC, EXIF and XMP
-/// at most once; no unknown required section).
+/// (one tile section per tile; one alpha section if and only if there is alpha; the chunks of a recording and its end in
+/// this order, as many as its length asks for; ICC, EXIF, XMP and tags at most once; no unknown required section).
 pub fn write(header: &Header, sections: &[Section]) -> Result<Vec<u8>, Error> {
-    check_sections(header, sections.iter().map(|section| section.id))
+    let limits = Limits {
+        max_samples: u64::MAX,
+        max_channels: u16::MAX,
+        ..Limits::default()
+    };
+    let references: Vec<_> = sections
+        .iter()
+        .map(|section| SectionRef {
+            id: section.id,
+            data: &section.data,
+        })
+        .collect();
+    check_sections(header, &references, &limits)
         .map_err(|error| Error::BadParameter(error.to_string()))?;
     let payload: usize = sections.iter().map(|section| section.data.len() + 16).sum();
     let mut out = Vec::with_capacity(payload + 64);
@@ -100,8 +117,7 @@ impl<'a> Container<'a> {
     pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, Error> {
         limits.check_file(bytes.len() as u64)?;
         let (header, header_bytes) = Header::parse_prefix(bytes)?;
-        let Media::Image(info) = &header.media;
-        limits.check_picture(info.width, info.height)?;
+        check_size(&header, limits)?;
 
         let mut reader = Reader::new(bytes, header_bytes);
         let mut sections = Vec::new();
@@ -123,7 +139,7 @@ impl<'a> Container<'a> {
                 "{trailing} bytes after the last section"
             )));
         }
-        check_sections(&header, sections.iter().map(|section| section.id))?;
+        check_sections(&header, &sections, limits)?;
         Ok(Self {
             header,
             header_bytes,
@@ -166,39 +182,94 @@ impl<'a> Container<'a> {
             .filter(|section| section.id == SectionId::IMAGE_TILE);
         tiles.map(|section| section.data)
     }
+
+    /// Data of a recording's chunks in their order; as many as [`AudioInfo::chunk_count`], the last without the length.
+    pub fn chunks(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.sections.iter().filter_map(|section| match section.id {
+            SectionId::AUDIO_CHUNK => Some(section.data),
+            SectionId::AUDIO_END => Some(AudioEnd::parse(section.data).ok()?.payload),
+            _ => None,
+        })
+    }
+
+    /// Samples of a channel of the recording that the file holds, 0 for pictures.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        let end = self.get(SectionId::AUDIO_END).map(AudioEnd::parse);
+        end.and_then(Result::ok).map_or(0, |end| end.samples)
+    }
+}
+
+/// What a header alone can ask too much of.
+fn check_size(header: &Header, limits: &Limits) -> Result<(), Error> {
+    match &header.media {
+        Media::Image(info) => limits.check_picture(info.width, info.height),
+        Media::Audio(info) => limits.check_sound(info.channels, 0),
+    }
 }
 
 /// The rules that join header and sections; the same for writing and reading.
-fn check_sections(header: &Header, ids: impl Iterator<Item = SectionId>) -> Result<(), Error> {
-    let Media::Image(info) = &header.media;
+fn check_sections(
+    header: &Header,
+    sections: &[SectionRef<'_>],
+    limits: &Limits,
+) -> Result<(), Error> {
     let mut counts = [0u64; SectionId::KNOWN.len()];
-    for id in ids {
-        if let Some(index) = SectionId::KNOWN.iter().position(|(known, _)| *known == id) {
-            if let Some(count) = counts.get_mut(index) {
-                *count += 1;
-            }
-        } else if SectionId::KNOWN
-            .iter()
-            .any(|(known, _)| known.number() == id.number())
+    let mut ended = false;
+    for id in sections.iter().map(|section| section.id) {
+        check_id(id)?;
+        if let Some(index) = SectionId::KNOWN.iter().position(|(known, _)| *known == id)
+            && let Some(count) = counts.get_mut(index)
         {
-            return Err(Error::malformed(format!("{id} has the wrong required bit")));
-        } else if id.is_required() {
-            return Err(Error::unsupported(format!(
-                "{id} is required but not known"
-            )));
+            *count += 1;
         }
+        if ended && id == SectionId::AUDIO_CHUNK {
+            return Err(Error::malformed("a chunk after the last one"));
+        }
+        ended |= id == SectionId::AUDIO_END;
     }
+    let mut chunks = 0;
     for ((id, name), count) in SectionId::KNOWN.iter().zip(counts) {
-        let (least, most) = match *id {
-            SectionId::IMAGE_TILE => (info.tile_count(), info.tile_count()),
-            SectionId::ALPHA => (info.alpha.into(), info.alpha.into()),
-            _ => (0, 1),
+        let (least, most) = match (*id, &header.media) {
+            (SectionId::IMAGE_TILE, Media::Image(info)) => (info.tile_count(), info.tile_count()),
+            (SectionId::ALPHA, Media::Image(info)) => (info.alpha.into(), info.alpha.into()),
+            (SectionId::AUDIO_CHUNK, Media::Audio(_)) => (0, u64::MAX),
+            (SectionId::AUDIO_END, Media::Audio(_)) => (1, 1),
+            (SectionId::TAGS, Media::Audio(_)) => (0, 1),
+            (SectionId::ICC | SectionId::EXIF | SectionId::XMP, Media::Image(_)) => (0, 1),
+            _ => (0, 0),
         };
         if !(least..=most).contains(&count) {
             return Err(Error::malformed(format!(
                 "{count} sections of kind '{name}' (expected {least}..={most})"
             )));
         }
+        if [SectionId::AUDIO_CHUNK, SectionId::AUDIO_END].contains(id) {
+            chunks += count;
+        }
+    }
+    let end = sections
+        .iter()
+        .find(|section| section.id == SectionId::AUDIO_END);
+    match (&header.media, end) {
+        (Media::Audio(info), Some(end)) => audio::check_chunks(info, chunks, end.data, limits),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses sections that a decoder would have to know, and known numbers with the wrong required bit.
+fn check_id(id: SectionId) -> Result<(), Error> {
+    if id.is_known() {
+        return Ok(());
+    }
+    let mut known = SectionId::KNOWN.iter();
+    if known.any(|(known, _)| known.number() == id.number()) {
+        return Err(Error::malformed(format!("{id} has the wrong required bit")));
+    }
+    if id.is_required() {
+        return Err(Error::unsupported(format!(
+            "{id} is required but not known"
+        )));
     }
     Ok(())
 }

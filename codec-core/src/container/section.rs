@@ -19,20 +19,29 @@ impl SectionId {
     pub const IMAGE_TILE: Self = Self(REQUIRED_BIT | 1);
     /// The alpha plane of the whole picture.
     pub const ALPHA: Self = Self(REQUIRED_BIT | 2);
+    /// A chunk of a recording that is not its last; in their order.
+    pub const AUDIO_CHUNK: Self = Self(REQUIRED_BIT | 3);
+    /// The last chunk of a recording, with its length.
+    pub const AUDIO_END: Self = Self(REQUIRED_BIT | 4);
     /// An ICC profile.
     pub const ICC: Self = Self(16);
     /// EXIF data, beginning with their TIFF header.
     pub const EXIF: Self = Self(17);
     /// An XMP packet.
     pub const XMP: Self = Self(18);
+    /// Names and values, such as title and artist.
+    pub const TAGS: Self = Self(19);
 
     /// Every identifier that this version knows, with its name.
-    pub const KNOWN: [(Self, &'static str); 5] = [
+    pub const KNOWN: [(Self, &'static str); 8] = [
         (Self::IMAGE_TILE, "image tile"),
         (Self::ALPHA, "alpha"),
+        (Self::AUDIO_CHUNK, "audio chunk"),
+        (Self::AUDIO_END, "audio end"),
         (Self::ICC, "icc"),
         (Self::EXIF, "exif"),
         (Self::XMP, "xmp"),
+        (Self::TAGS, "tags"),
     ];
 
     /// An identifier from its number, 0 to 62, and whether a decoder must understand it.
@@ -115,6 +124,14 @@ pub struct SectionRef<'a> {
 }
 
 impl Section {
+    /// The section's bytes; `last` closes the file.
+    #[must_use]
+    pub fn to_bytes(&self, last: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.data.len() + 16);
+        self.put(&mut out, last);
+        out
+    }
+
     /// Appends the section's bytes; `last` closes the file.
     pub(super) fn put(&self, out: &mut Vec<u8>, last: bool) {
         let start = out.len();
@@ -182,9 +199,12 @@ mod tests {
         let expected = [
             (1, true, "image tile"),
             (2, true, "alpha"),
+            (3, true, "audio chunk"),
+            (4, true, "audio end"),
             (16, false, "icc"),
             (17, false, "exif"),
             (18, false, "xmp"),
+            (19, false, "tags"),
         ];
         assert_eq!(numbers, expected);
         assert_eq!(SectionId::new(16, false).unwrap(), SectionId::ICC);

@@ -1,5 +1,7 @@
 //! Whole files: sizes, round trips, damage and absurd claims.
 
+mod recordings;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -25,7 +27,9 @@ pub(super) fn header() -> Header {
 
 fn with_image(change: impl FnOnce(&mut ImageInfo)) -> Header {
     let mut header = header();
-    let Media::Image(info) = &mut header.media;
+    let Media::Image(info) = &mut header.media else {
+        panic!("a picture")
+    };
     change(info);
     header
 }
@@ -242,7 +246,7 @@ proptest! {
     fn files_round_trip(
         header in any_header(),
         data in prop::collection::vec(any::<u8>(), 0..300),
-        unknown in prop::collection::vec((19u8..=MAX_SECTION_NUMBER, any::<u8>()), 0..4),
+        unknown in prop::collection::vec((20u8..=MAX_SECTION_NUMBER, any::<u8>()), 0..4),
     ) {
         let info = *header.image().unwrap();
         let mut sections: Vec<_> = unknown

@@ -6,6 +6,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::fresh::zeros;
+use super::math;
 
 /// What happens to a convolution's sum before it is written.
 ///
@@ -21,6 +22,8 @@ pub enum Activation {
     LeakyRelu(f32),
     /// `min(max(x, 0), limit)`, with a positive limit.
     ClampedRelu(f32),
+    /// `x` where positive, `e^x - 1` elsewhere (Clevert et al. 2015).
+    Elu,
 }
 
 impl Activation {
@@ -38,6 +41,7 @@ impl Activation {
             Self::ClampedRelu(limit) => {
                 pairs.for_each(|(o, s)| *o = (s + bias).max(0.0).min(limit))
             }
+            Self::Elu => pairs.for_each(|(o, s)| *o = math::elu(s + bias)),
         }
     }
 
@@ -53,6 +57,9 @@ impl Activation {
             }
             Self::ClampedRelu(limit) => {
                 triples.for_each(|((o, y), g)| *o = if *y > 0.0 && *y < limit { *g } else { 0.0 });
+            }
+            Self::Elu => {
+                triples.for_each(|((o, y), g)| *o = if *y > 0.0 { *g } else { (y + 1.0) * g });
             }
         }
     }

@@ -208,7 +208,17 @@ pub(super) fn convolve(
     weight: &[f32],
     epilogue: &impl Epilogue,
 ) -> Vec<f32> {
-    let plane = field.plane();
+    convolve_to(field, [images, outputs, field.plane()], x, weight, epilogue)
+}
+
+/// The same with `plane` outputs, fewer or more than the input has. More are only possible for planes of one row.
+pub(super) fn convolve_to(
+    field: &Field,
+    [images, outputs, plane]: [usize; 3],
+    x: &[f32],
+    weight: &[f32],
+    epilogue: &impl Epilogue,
+) -> Vec<f32> {
     let mut out = zeros(images * outputs * plane);
     if out.is_empty() {
         return out;

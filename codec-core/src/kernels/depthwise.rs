@@ -133,6 +133,37 @@ pub fn depthwise(
     out
 }
 
+/// The middle row of the kernels alone, on planes of a single row: `weight` is `[C, k]`.
+pub(super) fn depthwise_rows(
+    shape: &DepthwiseShape,
+    x: &[f32],
+    weight: &[f32],
+    epilogue: &BiasActivation<'_>,
+) -> Vec<f32> {
+    let (width, kernel) = (shape.width, shape.kernel);
+    assert_eq!(epilogue.bias.len(), shape.channels, "bias of another shape");
+    let mut out = zeros(x.len());
+    if out.is_empty() {
+        return out;
+    }
+    let rows = out.par_chunks_mut(width).zip(x.par_chunks(width));
+    rows.enumerate().for_each(|(at, (out, x))| {
+        let channel = at % shape.channels;
+        let window = &weight[channel * kernel..][..kernel];
+        with_scratch(width + shape.padded_width(), |scratch| {
+            let (sums, padded) = scratch.split_at_mut(width);
+            let pad = kernel / 2;
+            padded.fill(0.0);
+            padded[pad..pad + width].copy_from_slice(x);
+            Arch::new().dispatch(|| {
+                correlate_row(shape, padded, window, sums);
+                epilogue.activation.write(epilogue.bias[channel], sums, out);
+            });
+        });
+    });
+    out
+}
+
 /// One row of sums; `lines` begins at the topmost padded row that the kernel touches.
 #[inline(always)]
 fn correlate_row(shape: &DepthwiseShape, lines: &[f32], window: &[f32], sums: &mut [f32]) {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::conv::{BLOCK_PIXELS, Tile, tiles};
 use super::fresh::zeros;
-use super::math::{exp, largest, normal, sigmoid, sum_of};
+use super::math::{self, exp, largest, normal, sigmoid, sin_squared, sum_of};
 use super::matmul::{Matrix, matmul};
 use super::scratch::with_scratch;
 use super::simd::vectorized;
@@ -51,6 +51,33 @@ pub(crate) fn silu(x: &[f32]) -> Vec<f32> {
         #[inline(always)]
         |x| x * sigmoid(x),
     )
+}
+
+/// Exponential linear unit of every value.
+pub(crate) fn elu(x: &[f32]) -> Vec<f32> {
+    map(x, math::elu)
+}
+
+/// `x + sin(alpha x)^2 / (alpha + epsilon)` of `[n, c, plane]`, with one alpha a channel.
+pub(crate) fn snake(x: &[f32], plane: usize, alpha: &[f32], epsilon: f32) -> Vec<f32> {
+    let mut out = zeros(x.len());
+    if out.is_empty() {
+        return out;
+    }
+    let planes = out.par_chunks_mut(plane).zip(x.par_chunks(plane));
+    planes.enumerate().for_each(|(at, (out, x))| {
+        let alpha = alpha[at % alpha.len()];
+        let inverse = 1.0 / (alpha + epsilon);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = x + inverse * sin_squared(alpha * x);
+                }
+            },
+        );
+    });
+    out
 }
 
 /// Replaces rows of `columns` values by their softmax after multiplication with `scale`.

@@ -12,6 +12,9 @@ use super::unfold::shifted;
 /// Floats of an unfolded block: together with the packed copy inside the product it stays in a cache of 1 MiB.
 pub(super) const BLOCK_FLOATS: usize = 1 << 17;
 
+/// Longer than any row, and short enough that some rows of it are no overflow.
+const ENDLESS: usize = usize::MAX >> 16;
+
 /// One weight of a kernel: output `(y, x)` sees `(y + dy, x + dx)` of plane `plane` of each channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tap {
@@ -45,6 +48,15 @@ impl Field {
     /// Weights of one output.
     pub fn rows(&self) -> usize {
         self.channels * self.taps.len()
+    }
+
+    /// Values from one row of a plane to the next. A single row has no next one that its ends could reach into.
+    fn line(&self) -> usize {
+        if self.height == 1 {
+            ENDLESS
+        } else {
+            self.width
+        }
     }
 
     /// The one tap of a kernel that is no more than a matrix product.
@@ -108,7 +120,7 @@ impl Field {
             for channel in channels.chunks_exact(self.planes * plane) {
                 for (tap, row) in self.taps.iter().zip(&mut unfolded) {
                     let seen = &channel[tap.plane * plane..][..plane];
-                    shifted(seen, self.width, [tap.dy, tap.dx], pixels.start, row);
+                    shifted(seen, self.line(), [tap.dy, tap.dx], pixels.start, row);
                 }
             }
             let depth = channels.len() / (self.planes * plane) * self.taps.len();

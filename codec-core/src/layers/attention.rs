@@ -71,11 +71,19 @@ impl<B: CodecBackend> SelfAttention<B> {
     pub fn load(channels: usize, keys: AttentionKeys, loader: &Loader<'_, B>) -> Self {
         let [q, k, v, out] = keys.projections.map(|name| {
             let loader = loader.at(name);
-            if !keys.linear {
+            // Networks over time have convolutions of one dimension.
+            let over_time = loader.shape("weight").is_some_and(|shape| shape.len() == 3);
+            if !keys.linear && !over_time {
                 return ConvConfig::new([channels, channels], 1).load(&loader);
             }
+            let square = [channels, channels, 1, 1];
+            let weight = if keys.linear {
+                loader.reshaped("weight", [channels; 2], square)
+            } else {
+                loader.reshaped("weight", [channels, channels, 1], square)
+            };
             Conv {
-                weight: loader.reshaped("weight", [channels; 2], [channels, channels, 1, 1]),
+                weight,
                 bias: loader.param("bias", [channels]),
                 stride: 1,
                 before: 0,

@@ -364,6 +364,20 @@ impl IntConvParams {
         Ok(())
     }
 
+    /// The layer on the host at a single position, for kernels of one tap: `in` integers to `out` integers.
+    pub fn apply(&self, x: &[i32], out: &mut Vec<i32>) {
+        out.clear();
+        let rows = self.weight.chunks(x.len().max(1));
+        let channels = rows.zip(&self.bias).zip(&self.weight_fraction);
+        out.extend(channels.map(|((row, &bias), &fraction)| {
+            let products = row.iter().zip(x).map(|(&w, &x)| i32::from(w) * x);
+            let sum = products.sum::<i32>() + bias;
+            let shift = self.shift(fraction);
+            let half = (1 << shift) >> 1;
+            ((sum + half) >> shift).clamp(self.range.lo, self.range.hi)
+        }));
+    }
+
     /// The layer on a device.
     pub fn init<B: Backend>(&self, device: &B::Device) -> IntConv<B> {
         let [output, input, kernel] = self.shape;

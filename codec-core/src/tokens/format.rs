@@ -173,12 +173,19 @@ impl Description {
     fn restore(self, array: &[i64]) -> Result<Tokens, Error> {
         let alphabet = self.alphabet()?;
         let digest: Digest = self.digest.parse()?;
-        let integers = self.layout.restore(array, &self.shape)?;
+        let mut integers = self.layout.restore(array, &self.shape)?;
         let (shape, model, media) = (self.shape, self.model, self.media);
         match alphabet {
             Alphabet::Codes { size } => {
+                let gap = alphabet.gap();
+                let lost: Vec<bool> = integers.iter().map(|&code| code == gap).collect();
+                for (code, lost) in integers.iter_mut().zip(&lost) {
+                    if *lost {
+                        *code = 0;
+                    }
+                }
                 let codes = narrow(integers)?;
-                Tokens::new(codes, shape, size, model, digest, media)
+                Tokens::new(codes, shape, size, model, digest, media)?.with_lost(lost)
             }
             Alphabet::Latents { limit } => {
                 let latents = narrow(integers)?;

@@ -54,6 +54,8 @@ pub enum Media {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
     symbols: Symbols,
+    /// Whether each code is lost; empty if none is.
+    lost: Vec<bool>,
     shape: Vec<usize>,
     /// Model, as in files.
     pub model: String,
@@ -93,6 +95,7 @@ impl Tokens {
                 codes,
                 size: codebook_size,
             },
+            lost: Vec::new(),
             shape,
             model,
             digest,
@@ -116,11 +119,47 @@ impl Tokens {
         alphabet.check(&shape, latents.iter().map(|&latent| latent.into()))?;
         Ok(Self {
             symbols: Symbols::Latents { latents, limit },
+            lost: Vec::new(),
             shape,
             model,
             digest,
             media,
         })
+    }
+
+    /// The same with some codes lost, for instance on a channel: `lost` says which, in the order of [`Tokens::shape`].
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for another number of codes, and for latents.
+    pub fn with_lost(mut self, lost: Vec<bool>) -> Result<Self, Error> {
+        let Symbols::Codes { codes, .. } = &mut self.symbols else {
+            return Err(Error::bad_parameter(
+                "lost codes of tokens that are latents",
+            ));
+        };
+        if lost.len() != codes.len() {
+            return Err(Error::bad_parameter(format!(
+                "{} codes, of which {} are said to be lost or not",
+                codes.len(),
+                lost.len()
+            )));
+        }
+        for (code, lost) in codes.iter_mut().zip(&lost) {
+            if *lost {
+                *code = 0;
+            }
+        }
+        self.lost = if lost.contains(&true) {
+            lost
+        } else {
+            Vec::new()
+        };
+        Ok(self)
+    }
+
+    /// Whether each code is lost, in the order of [`Tokens::shape`]; empty if none is. A lost code reads as 0.
+    pub fn lost(&self) -> &[bool] {
+        &self.lost
     }
 
     /// What the integers are.
@@ -147,12 +186,19 @@ impl Tokens {
         }
     }
 
-    /// The integers of either kind, in the order of [`Tokens::shape`].
+    /// The integers of either kind, in the order of [`Tokens::shape`], gaps where codes are lost.
     fn integers(&self) -> Vec<i64> {
-        match &self.symbols {
+        let gap = self.alphabet().gap();
+        let mut integers: Vec<i64> = match &self.symbols {
             Symbols::Codes { codes, .. } => codes.iter().map(|&code| code.into()).collect(),
             Symbols::Latents { latents, .. } => latents.iter().map(|&v| v.into()).collect(),
+        };
+        for (integer, lost) in integers.iter_mut().zip(&self.lost) {
+            if *lost {
+                *integer = gap;
+            }
         }
+        integers
     }
 
     /// `[codebooks, height, width]` or `[codebooks, frames]`, with channels of latents in place of codebooks.
@@ -197,6 +243,7 @@ impl Tokens {
             )));
         }
         codes.truncate(count * positions);
+        self.lost.truncate(count * positions);
         if let Some(codebooks) = self.shape.first_mut() {
             *codebooks = count;
         }

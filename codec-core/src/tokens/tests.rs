@@ -185,7 +185,9 @@ fn damage_never_panics_and_never_gives_values_beyond_the_range() {
                     damaged[position] ^= 1 << bit;
                     if let Ok(read) = Format::read(&damaged) {
                         let range = read.alphabet().range();
-                        assert!(read.integers().iter().all(|v| range.contains(v)));
+                        let codes = read.codes().iter().map(|&v| i64::from(v));
+                        let latents = read.latents().iter().map(|&v| i64::from(v));
+                        assert!(codes.chain(latents).all(|v| range.contains(&v)));
                     }
                 }
             }
@@ -250,4 +252,37 @@ fn what_does_not_agree_is_refused() {
     let plain = crate::npy::write(&[1, 1, 1], &[0], crate::npy::Element::U16);
     let error = Format::read(&plain).unwrap_err().to_string();
     assert!(error.contains("no description"), "{error}");
+}
+
+#[test]
+fn lost_codes_are_gaps_in_every_file() {
+    let size = 5;
+    let codes = vec![4, 0, 1, 2, 3, 4];
+    let media = Media::Image {
+        width: 20,
+        height: 30,
+    };
+    let whole = Tokens::new(
+        codes,
+        vec![1, 3, 2],
+        size,
+        "m".into(),
+        Digest::of(b"m"),
+        media,
+    )
+    .unwrap();
+    let lost = vec![false, true, false, false, false, true];
+    let tokens = whole.clone().with_lost(lost.clone()).unwrap();
+    assert_eq!(tokens.codes(), [4, 0, 1, 2, 3, 0]);
+    for format in [Format::Npy, Format::Safetensors, Format::Jsonl] {
+        for (_, layout) in Layout::ALL {
+            let bytes = format.write(&tokens, layout).unwrap();
+            let back = Format::read(&bytes).unwrap();
+            assert_eq!((back.lost(), &back), (lost.as_slice(), &tokens));
+        }
+    }
+    let line = Format::Jsonl.write(&tokens, Layout::Codebook).unwrap();
+    assert!(String::from_utf8_lossy(&line).contains("\"codes\":[4,5,1,2,3,5]"));
+    assert!(whole.clone().with_lost(vec![true]).is_err());
+    assert_eq!(whole.clone().with_lost(vec![false; 6]).unwrap(), whole);
 }

@@ -66,7 +66,8 @@ impl WeightsFile {
         })
     }
 
-    /// Writes the file. The same model gives the same bytes, and so the same digest.
+    /// Writes the file, with 16 bits for tensors that fit them exactly. The same model gives the same bytes, and so the same
+    /// digest.
     ///
     /// # Errors
     /// [`Error::BadParameter`] if the format does not allow it.
@@ -80,7 +81,7 @@ impl WeightsFile {
         ];
         let metadata: BTreeMap<String, String> =
             entries.map(|(key, value)| (key.to_owned(), value)).into();
-        self.tensors.to_safetensors(&metadata)
+        self.tensors.to_compact_safetensors(&metadata)
     }
 
     /// Digest of the file that [`WeightsFile::to_bytes`] writes.

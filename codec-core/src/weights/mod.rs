@@ -13,5 +13,5 @@ pub use checkpoint::Checkpoint;
 pub use file::WeightsFile;
 pub(crate) use file::metadata_entry;
 pub use loader::{Loader, Misshaped, Report};
-pub use places::{Place, Places, initial};
+pub use places::{Place, Places, Start, initial};
 pub use tensors::{HostTensor, Tensors, Values};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn_flex::Flex;
 
 use super::loader::{Loader, Report};
 use super::tensors::{HostTensor, Tensors};
@@ -65,6 +66,46 @@ impl Places {
             }
         });
         fault.map_or(Ok(tensors), Err)
+    }
+}
+
+/// A module that starts anew: its initial parameters, and where they belong in checkpoints.
+#[derive(Debug, Clone)]
+pub struct Start {
+    tensors: Tensors,
+    places: Places,
+}
+
+impl Start {
+    /// Draws the parameters that `build` asks its loader for.
+    ///
+    /// # Errors
+    /// Those of [`initial`] and [`Places::of`].
+    pub fn new<M: Module<Flex>>(
+        seed: u64,
+        build: impl Fn(&Loader<'_, Flex>) -> M,
+    ) -> Result<Self, Error> {
+        let (device, none) = (Default::default(), Tensors::new());
+        let missing = Loader::new(&none, &device);
+        build(&missing);
+        let tensors = initial(&missing.report(), seed)?;
+        let loader = Loader::new(&tensors, &device);
+        let places = Places::of(&build(&loader), &loader)?;
+        loader.finish()?;
+        Ok(Self { tensors, places })
+    }
+
+    /// The parameters, under their names in checkpoints.
+    pub fn tensors(&self) -> &Tensors {
+        &self.tensors
+    }
+
+    /// All parameters of a trained module, under their names in checkpoints.
+    ///
+    /// # Errors
+    /// Those of [`Places::collect`].
+    pub fn collect<B: Backend, M: Module<B>>(&self, module: &M) -> Result<Tensors, Error> {
+        self.places.collect(module)
     }
 }
 
@@ -147,30 +188,25 @@ mod tests {
     #[test]
     fn trained_parameters_go_back_to_their_names() {
         let device = Default::default();
-        let none = Tensors::new();
-        let load = |loader: &Loader<'_, Flex>| {
+        fn load(loader: &Loader<'_, Flex>) -> SelfAttention<Flex> {
             SelfAttention::load(32, AttentionKeys::DIFFUSERS, &loader.at("mid"))
-        };
-        let loader = Loader::new(&none, &device);
-        load(&loader);
-        let started = initial(&loader.report(), 7).unwrap();
+        }
+        let start = Start::new(7, load).unwrap();
+        let started = start.tensors();
         assert_eq!(started.shape("mid.to_q.weight"), Some(&[32, 32][..]));
         let bound = 32f32.powf(-0.5);
         let weight = started.get("mid.to_q.weight").unwrap().as_floats().unwrap();
         assert!(weight.iter().all(|w| w.abs() <= bound) && weight.iter().any(|w| *w > 0.8 * bound));
 
-        let loader = Loader::new(&started, &device);
-        let module = load(&loader);
-        let places = Places::of(&module, &loader).unwrap();
         // Another instance, with ids of its own.
-        let other = load(&Loader::new(&started, &device));
-        let back = places.collect(&other).unwrap();
+        let other = load(&Loader::new(started, &device));
+        let back = start.collect(&other).unwrap();
         assert_eq!(back.len(), started.len());
         assert!(
             back.iter()
                 .all(|(name, tensor)| started.get(name) == Some(tensor))
         );
         assert!(Places::default().collect(&other).is_err());
-        assert!(Places::of(&module, &Loader::new(&started, &device)).is_err());
+        assert!(Places::of(&other, &Loader::new(started, &device)).is_err());
     }
 }

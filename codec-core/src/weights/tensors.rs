@@ -224,11 +224,37 @@ impl Tensors {
     /// # Errors
     /// [`Error::BadParameter`] if the format does not allow it.
     pub fn to_safetensors(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, Error> {
+        self.write(metadata, |_| false)
+    }
+
+    /// The same, with 16 bits for every tensor whose real numbers all fit them exactly.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] if the format does not allow it.
+    pub fn to_compact_safetensors(
+        &self,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Vec<u8>, Error> {
+        let exact = |v: &f32| half::f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
+        self.write(metadata, |values| values.iter().all(exact))
+    }
+
+    fn write(
+        &self,
+        metadata: &BTreeMap<String, String>,
+        short: impl Fn(&[f32]) -> bool,
+    ) -> Result<Vec<u8>, Error> {
         let bad = |e: &dyn std::fmt::Display| Error::bad_parameter(format!("safetensors: {e}"));
         let mut views = Vec::with_capacity(self.len());
         let data: Vec<(&str, Dtype, &[usize], Vec<u8>)> = self
             .iter()
             .map(|(name, tensor)| match &tensor.values {
+                Values::Floats(v) if short(v) => (
+                    name,
+                    Dtype::F16,
+                    tensor.shape(),
+                    bytes_of(v, |v| half::f16::from_f32(v).to_le_bytes()),
+                ),
                 Values::Floats(v) => (
                     name,
                     Dtype::F32,
@@ -304,6 +330,12 @@ mod tests {
         assert_eq!(bytes, tensors.to_safetensors(&metadata).unwrap());
         assert_eq!(Tensors::from_safetensors(&bytes).unwrap().0, tensors);
         assert!(Tensors::from_safetensors(&bytes[..20]).is_err());
+        let compact = tensors.to_compact_safetensors(&metadata).unwrap();
+        assert_eq!(Tensors::from_safetensors(&compact).unwrap().0, tensors);
+        assert_eq!(compact.len() + 4, bytes.len());
+        tensors.insert("b", HostTensor::floats(&[2, 1], vec![1.5, 0.1]).unwrap());
+        let mixed = tensors.to_compact_safetensors(&metadata).unwrap();
+        assert_eq!(Tensors::from_safetensors(&mixed).unwrap().0, tensors);
         assert_eq!(tensors.parameters(), 3);
     }
 

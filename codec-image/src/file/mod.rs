@@ -8,12 +8,10 @@ mod rate;
 #[cfg(test)]
 mod tests;
 
+pub use codec_core::container::ModelId;
 pub use rate::{Encoding, RateGoal, encode_to_goal};
 
-use codec_core::container::{
-    self, Color, Container, Header, ImageInfo, Media, Profile, Section, SectionId,
-};
-use codec_core::digest::Digest;
+use codec_core::container::{self, Color, Container, Header, ImageInfo, Media, Section, SectionId};
 use codec_core::error::Error;
 use codec_core::limits::Limits;
 
@@ -27,17 +25,6 @@ pub const MAX_TILE_PIXELS: u64 = 1 << 24;
 pub const AUTO_TILE: u32 = 2048;
 /// Smallest and largest side for [`Tile::Size`].
 pub const TILE_SIZES: std::ops::RangeInclusive<u32> = 64..=4096;
-
-/// Which model and weights a file names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelId {
-    /// Name as in the header, for instance `wpmr/v1`.
-    pub name: String,
-    /// Digest of the weights.
-    pub digest: Digest,
-    /// What decoding may rely on.
-    pub profile: Profile,
-}
 
 /// How a picture is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! The file layer with a coder that needs no weights.
 
+use codec_core::container::Profile;
+use codec_core::digest::Digest;
 use codec_core::error::ErrorKind;
 
 use super::*;

@@ -1,6 +1,7 @@
 //! A model of any family: the one place that knows them all.
 
-use burn::backend::Autodiff;
+use burn::backend::flex::FlexDevice;
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::BackendTypes;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
@@ -108,6 +109,25 @@ macro_rules! families {
                     Self::Wpmr(_) => Err(Error::unsupported("fixtures of family wpmr")),
                     $(Self::$variant(model) => <$family>::trace::<B>(model, inputs, device),)+
                 }
+            }
+
+            /// Builds the networks on the CPU, and so makes sure that the weights are whole.
+            ///
+            /// # Errors
+            /// [`Error::Malformed`] for incomplete weights.
+            pub fn check(&self) -> Result<(), Error> {
+                match self {
+                    Self::Wpmr(_) => self.coder::<Flex>(&FlexDevice).map(|_| ()),
+                    $(Self::$variant(model) => model.network::<Flex>(&FlexDevice).map(|_| ()),)+
+                }
+            }
+
+            /// Name of the family whose published models have tensors of these names.
+            pub fn recognize(tensors: &Tensors) -> Option<&'static str> {
+                $(if recognizes::<$family>(tensors) {
+                    return Some(<$family>::NAME);
+                })+
+                None
             }
 
             /// Makes a weights file of a published checkpoint. The family is recognized by the names of the tensors unless it

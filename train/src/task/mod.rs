@@ -1,6 +1,10 @@
 //! What a model family tells the training loop.
 
+pub mod index_context;
+pub mod index_restorer;
 mod pictures;
+pub mod srvq;
+mod tokenizer;
 pub mod vqgan;
 pub mod walloc;
 pub mod wpmr;
@@ -238,6 +242,20 @@ where
         t: &[f32],
         stage: &Stage,
     ) -> Result<Pass<B>, TrainError>;
+
+    /// What changes after a step without a gradient, for instance codebooks with moving averages. It looks at the last pass.
+    ///
+    /// # Errors
+    /// Those of the model.
+    fn settle(&self, model: Self::Model, step: u64) -> Result<Self::Model, TrainError> {
+        let _ = step;
+        Ok(model)
+    }
+
+    /// Whether [`Task::settle`] does anything. Such a family learns on one device: replicas would see other batches.
+    fn settles(&self) -> bool {
+        false
+    }
 
     /// Figures of a pass, averaged over its samples. `readings` holds terms and readings by name.
     fn metrics(&self, readings: &Readings, stage: &Stage) -> Metrics;

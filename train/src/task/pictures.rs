@@ -167,7 +167,7 @@ pub(super) fn crop<B: Backend>(
 }
 
 /// The first picture of a batch in 8 bits.
-fn bytes<B: Backend>(pixels: Tensor<B, 4>) -> SampleData {
+pub(super) fn bytes<B: Backend>(pixels: Tensor<B, 4>) -> SampleData {
     let [_, _, height, width] = pixels.dims();
     let planes: Vec<f32> = pixels
         .into_data()

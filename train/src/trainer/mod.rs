@@ -89,7 +89,7 @@ where
     B::InnerBackend: CodecBackend,
     E: Exchange<B>,
 {
-    with_task!(recipe, task => {
+    with_task!(B, recipe, task => {
         Trainer::<B, _>::start(task, recipe, options, storage, device, observer, exchange)?
             .run(stop, exchange)
     })
@@ -402,7 +402,17 @@ where
         sums.norm += f64::from(prepared.norm);
         let warm = 1.0 - 10.0 / (self.step as f32 + 20.0);
         let decay = self.recipe.ema.decay.min(warm);
-        self.networks = self.networks.update(prepared, lr, &regime.optim, decay);
+        if members > 1 && self.task.settles() {
+            return Err(TrainError::Recipe(format!(
+                "family {} learns on one device",
+                self.recipe.family
+            )));
+        }
+        self.networks = self
+            .networks
+            .update(prepared, lr, &regime.optim)
+            .settle(&self.task, self.step)?
+            .follow(decay);
         sums.steps += 1.0;
         self.step += 1;
         Ok(self)

@@ -33,10 +33,27 @@ impl<B: CodecBackend> EmaCodebook<B> {
     pub fn load(codes: usize, width: usize, decay: f64, loader: &Loader<'_, B>) -> Self {
         loader.known("inited");
         Self {
-            embed: loader.param("embed", [codes, width]),
-            cluster_size: loader.param("cluster_size", [codes]),
-            embed_avg: loader.param("embed_avg", [codes, width]),
+            embed: loader
+                .param("embed", [codes, width])
+                .set_require_grad(false),
+            cluster_size: loader
+                .param("cluster_size", [codes])
+                .set_require_grad(false),
+            embed_avg: loader
+                .param("embed_avg", [codes, width])
+                .set_require_grad(false),
             decay,
+        }
+    }
+
+    /// The values of `other` in the parameters of this one, which keep their ids.
+    #[must_use]
+    pub fn at(self, other: Self) -> Self {
+        Self {
+            embed: put(self.embed, other.embed.val()),
+            cluster_size: put(self.cluster_size, other.cluster_size.val()),
+            embed_avg: put(self.embed_avg, other.embed_avg.val()),
+            decay: self.decay,
         }
     }
 
@@ -103,9 +120,9 @@ impl<B: CodecBackend> EmaCodebook<B> {
         let smoothed =
             size.clone().add_scalar(EPSILON) / (total.clone() + EPSILON * count as f64) * total;
         Self {
-            embed: Param::from_tensor(average.clone() / smoothed.reshape([count, 1])),
-            cluster_size: Param::from_tensor(size),
-            embed_avg: Param::from_tensor(average),
+            embed: put(self.embed, average.clone() / smoothed.reshape([count, 1])),
+            cluster_size: put(self.cluster_size, size),
+            embed_avg: put(self.embed_avg, average),
             decay: self.decay,
         }
     }
@@ -120,11 +137,21 @@ impl<B: CodecBackend> EmaCodebook<B> {
         let wide = dead.clone().reshape([count, 1]).expand([count, width]);
         let candidates = candidates.detach();
         let alive = candidates.clone().mul_scalar(threshold);
+        let embed = self.embed.val().mask_where(wide.clone(), candidates);
+        let embed_avg = self.embed_avg.val().mask_where(wide, alive);
         Self {
-            embed: Param::from_tensor(self.embed.val().mask_where(wide.clone(), candidates)),
-            cluster_size: Param::from_tensor(size.mask_fill(dead, threshold)),
-            embed_avg: Param::from_tensor(self.embed_avg.val().mask_where(wide, alive)),
+            embed: put(self.embed, embed),
+            cluster_size: put(self.cluster_size, size.mask_fill(dead, threshold)),
+            embed_avg: put(self.embed_avg, embed_avg),
             decay: self.decay,
         }
     }
+}
+
+/// Another value of a parameter that no gradient goes to.
+fn put<B: Backend, const D: usize>(
+    param: Param<Tensor<B, D>>,
+    value: Tensor<B, D>,
+) -> Param<Tensor<B, D>> {
+    Param::initialized(param.id, value.detach()).set_require_grad(false)
 }

@@ -6,6 +6,7 @@
 //! | [`QuantizerConfig::Gumbel`] | the largest logit, no distances | the same, after DALL-E |
 //! | [`QuantizerConfig::Projected`] | a projection of a frozen codebook | VQGAN-LC (Zhu et al. 2024, arXiv 2406.11837) |
 //! | [`QuantizerConfig::Sim`] | a linear map of a frozen codebook | SimVQ (Zhu et al. 2024, arXiv 2411.02038) |
+//! | [`QuantizerConfig::Moving`] | the codebook, moved by averages ([`EmaCodebook`]) | EnCodec (Defossez et al. 2022, arXiv 2210.13438) |
 //! | [`QuantizerConfig::Factorized`] | directions, in a few dimensions | improved VQGAN (Yu et al. 2022, arXiv 2110.04627), DAC |
 //!
 //! All search in 32 bits, and the first of equally near rows wins. What a decoder needs is in [`Codebook`], made once.
@@ -13,6 +14,7 @@
 mod codebook;
 mod ema;
 mod loss;
+mod residual;
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
@@ -22,6 +24,7 @@ use burn::tensor::{Int, Tensor};
 pub use codebook::Codebook;
 pub use ema::EmaCodebook;
 pub use loss::{LossWeights, codebook, commitment};
+pub use residual::{Codebooks, ResidualQuantized, ResidualQuantizer};
 
 use super::linear::Linear;
 use crate::backend::CodecBackend;
@@ -72,6 +75,13 @@ pub enum QuantizerConfig {
     },
     /// `embedding.weight`, `embedding_proj.weight`, `embedding_proj.bias`.
     Sim {
+        /// Rows of the codebook.
+        codes: usize,
+        /// Width of latents and rows.
+        width: usize,
+    },
+    /// `embed`; the averages that training moves it by (`cluster_size`, `embed_avg`, `inited`) are known.
+    Moving {
         /// Rows of the codebook.
         codes: usize,
         /// Width of latents and rows.
@@ -175,6 +185,12 @@ impl<B: CodecBackend> Quantizer<B> {
                     ..plain(loader.param("tok_embeddings.weight", [codes, stored]))
                 }
                 .with_frozen_rows()
+            }
+            QuantizerConfig::Moving { codes, width } => {
+                for average in ["cluster_size", "embed_avg", "inited"] {
+                    loader.known(average);
+                }
+                plain(loader.param("embed", [codes, width]))
             }
             QuantizerConfig::Sim { codes, width } => Self {
                 projection: vec![Linear::load([width; 2], &loader.at("embedding_proj"))],

@@ -209,3 +209,82 @@ fn averages_start_from_clusters() {
     rows.sort_by(f32::total_cmp);
     assert!((rows[0] - 0.1).abs() < 1e-5 && (rows[1] - 9.2).abs() < 1e-5);
 }
+
+/// Stages of two plain codebooks each, over pairs of channels.
+fn grouped(rows: [&[f32]; 4]) -> ResidualQuantizer<Flex> {
+    let config = QuantizerConfig::Plain { codes: 2, width: 1 };
+    let quantizer = |rows: &[f32]| load(config, &named(&[("embedding.weight", &[2, 1], rows)]));
+    let [a, b, c, d] = rows.map(quantizer);
+    ResidualQuantizer {
+        stages: vec![vec![a, b], vec![c, d]],
+        bands: 0,
+    }
+}
+
+#[test]
+fn stages_quantize_what_is_left_group_by_group() {
+    let quantizer = grouped([&[0.0, 4.0], &[0.0, 8.0], &[-1.0, 1.0], &[-2.0, 2.0]]);
+    let codebooks = quantizer.codebooks();
+    let found = quantizer.quantize(latents(&[[4.5, 1.5], [0.25, 7.0]]), 2, &codebooks);
+    let codes: Vec<_> = found.codes.iter().cloned().map(integers).collect();
+    assert_eq!(codes, [[1, 0], [0, 1], [1, 1], [1, 0]]);
+    assert_eq!(values(found.output), [5.0, 2.0, 1.0, 6.0]);
+    // The second stage saw what the first had left.
+    assert_eq!(values(found.latents[1].clone()), [0.5, 1.5, 0.25, -1.0]);
+    let all = quantizer.decode(&found.codes, &codebooks).unwrap();
+    assert_eq!(values(all), [5.0, 2.0, 1.0, 6.0]);
+    let first = quantizer.decode(&found.codes[..2], &codebooks).unwrap();
+    assert_eq!(values(first), [4.0, 0.0, 0.0, 8.0]);
+    assert!(quantizer.decode(&found.codes[..3], &codebooks).is_err());
+    assert!(quantizer.decode(&[], &codebooks).is_err());
+    let many = [found.codes.clone(), found.codes].concat();
+    assert!(quantizer.decode(&many, &codebooks).is_err());
+}
+
+#[test]
+fn bands_see_their_channels_and_are_found_in_full() {
+    let config = QuantizerConfig::Moving { codes: 2, width: 2 };
+    let quantizer = |rows: &[f32]| {
+        let parts = named(&[
+            ("embed", &[2, 2], rows),
+            ("cluster_size", &[2], &[1.0, 1.0]),
+            ("embed_avg", &[2, 2], rows),
+            ("inited", &[1], &[1.0]),
+        ]);
+        vec![load(config, &parts)]
+    };
+    let quantizer = ResidualQuantizer {
+        stages: vec![
+            quantizer(&[3.0, 0.5, 0.0, 0.0]),
+            quantizer(&[0.0, 5.0, 9.0, 9.0]),
+            quantizer(&[-1.0, -1.0, 1.0, 1.0]),
+        ],
+        bands: 2,
+    };
+    let codebooks = quantizer.codebooks();
+    let found = quantizer.quantize(latents(&[[3.0, 4.0]]), 3, &codebooks);
+    let seen: Vec<_> = found.latents.iter().cloned().map(values).collect();
+    // The third stage sees (3, 4) less (3, 0.5) and (0, 5).
+    assert_eq!(seen, [[3.0, 0.0], [0.0, 4.0], [0.0, -1.5]]);
+    assert_eq!(values(found.output), [2.0, 4.5]);
+}
+
+#[test]
+fn a_residual_has_no_gradient() {
+    type Ad = Autodiff<Flex>;
+    let tensors = named(&[("embedding.weight", &[2, 1], &[0.0, 4.0])]);
+    let device = Default::default();
+    let loader = Loader::<Ad>::new(&tensors, &device);
+    let config = QuantizerConfig::Plain { codes: 2, width: 1 };
+    let stage = || vec![Quantizer::load(config, &loader)];
+    let quantizer = ResidualQuantizer {
+        stages: vec![stage(), stage()],
+        bands: 0,
+    };
+    let x = Tensor::<Ad, 2>::from_floats([[3.0], [1.0]], &device).require_grad();
+    let found = quantizer.quantize(x.clone(), 2, &quantizer.codebooks());
+    let second = commitment(found.latents[1].clone(), found.rows[1].clone());
+    let gradients = (second + found.output.sum()).backward();
+    // The sum goes straight through the first stage alone.
+    assert_eq!(values(x.grad(&gradients).unwrap()), [1.0, 1.0]);
+}

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use codec_core::backend::CodecBackend;
+use codec_core::index_context::{IndexContext, IndexGrid};
 use codec_core::{Digest, Error};
 use codec_entropy::{decode_indexes, encode_indexes};
 
@@ -15,7 +16,7 @@ use crate::coder::{
 use crate::models::family::Model;
 use crate::models::host;
 use crate::planes::{Border, interleave, planes};
-use crate::tokens::{ImageTokenizer, Media, Tokens, picture_size};
+use crate::tokens::{ImageTokenizer, Media, Tokens, no_restorer, picture_size};
 
 /// Longest side of a tile in pixels.
 const SIDE_MAX: usize = 1 << 24;
@@ -106,6 +107,43 @@ impl<B: CodecBackend> Coder<B> {
         Ok(codes.iter::<i64>().map(|code| code as u32).collect())
     }
 
+    /// The context model, if there is one for codebooks of this size.
+    fn context(&self, blocks: Blocks, size: usize) -> Option<(&IndexContext, IndexGrid)> {
+        let grid = IndexGrid {
+            codebooks: 1,
+            height: blocks.height,
+            width: blocks.width,
+        };
+        let context = self.network.context.as_ref()?;
+        context.fits(grid, size).then_some((context, grid))
+    }
+
+    /// Codes in the shortest form that the model has.
+    fn write(&self, codes: &[u32], blocks: Blocks, size: usize) -> Result<Vec<u8>, Error> {
+        let bytes = encode_indexes(codes, size)
+            .map_err(|e| Error::bad_parameter(format!("indexes: {e}")))?;
+        let Some((context, grid)) = self.context(blocks, size) else {
+            return Ok(bytes);
+        };
+        let learned = context.encode(codes, grid)?;
+        Ok(if learned.len() < bytes.len() {
+            learned
+        } else {
+            bytes
+        })
+    }
+
+    fn read(&self, bytes: &[u8], blocks: Blocks, size: usize) -> Result<Vec<u32>, Error> {
+        if IndexContext::made(bytes)
+            && let Some((context, grid)) = self.context(blocks, size)
+        {
+            return context.decode(bytes, grid);
+        }
+        let count = blocks.width * blocks.height;
+        decode_indexes(bytes, size, count, count)
+            .map_err(|e| Error::malformed(format!("tile payload: {e}")))
+    }
+
     /// Samples of codes, which are below the size of the codebook.
     fn synthesize(
         &self,
@@ -148,8 +186,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let (codebook, size) = self.codebook(options.quality);
         let codes = self.analyze(tile, codebook)?;
         let transform = start.elapsed();
-        let bytes = encode_indexes(&codes, size)
-            .map_err(|e| Error::bad_parameter(format!("indexes: {e}")))?;
+        let bytes = self.write(&codes, self.blocks(tile.width, tile.height)?, size)?;
         Ok(EncodedTile {
             bytes,
             estimate: None,
@@ -171,9 +208,7 @@ impl<B: CodecBackend> ImageCoder for Coder<B> {
         let start = Instant::now();
         let blocks = self.blocks(width, height)?;
         let (codebook, size) = self.codebook(quality);
-        let count = blocks.width * blocks.height;
-        let codes = decode_indexes(bytes, size, count, count)
-            .map_err(|e| Error::malformed(format!("tile payload: {e}")))?;
+        let codes = self.read(bytes, blocks, size)?;
         let entropy = start.elapsed();
         let samples = self.synthesize(&codes, blocks, codebook, [width, height])?;
         Ok(DecodedTile {
@@ -203,6 +238,25 @@ impl<B: CodecBackend> ImageTokenizer for Coder<B> {
             self.name.clone(),
             self.digest,
             media,
+        )
+    }
+
+    fn restore(&self, tokens: &Tokens) -> Result<Tokens, Error> {
+        let Some(restorer) = &self.network.restorer else {
+            return Err(no_restorer(tokens));
+        };
+        let [width, height] = picture_size(tokens)?.map(|side| side as usize);
+        let Blocks { width, height } = self.blocks(width, height)?;
+        let codebook = self.network.codebook(0)?.all();
+        let [size, _] = codebook.dims();
+        let codes = restorer.restore(tokens.codes(), tokens.lost(), [height, width], codebook)?;
+        Tokens::new(
+            codes,
+            tokens.shape().to_vec(),
+            size as u32,
+            tokens.model.clone(),
+            tokens.digest,
+            tokens.media,
         )
     }
 

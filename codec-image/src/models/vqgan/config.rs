@@ -1,6 +1,8 @@
 //! Hyperparameters of VQGAN, from the shapes of its tensors and what came with the checkpoint.
 
 use codec_core::Error;
+use codec_core::index_context::ContextConfig;
+use codec_core::index_restorer::RestorerConfig;
 use codec_core::layers::quantizer::{LossWeights, Projection, QuantizerConfig};
 use codec_core::weights::Tensors;
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,12 @@ pub struct VqganConfig {
     /// Sizes of smaller codebooks in the file, falling.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<usize>,
+    /// Context model for the codes, if the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
+    /// Transformer that restores lost codes, if the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restorer: Option<RestorerConfig>,
 }
 
 impl VqganConfig {
@@ -203,6 +211,22 @@ impl VqganConfig {
             )));
         }
         given.check(&config)?;
+        config.context = given.context;
+        if let Some(context) = &config.context {
+            context.check()?;
+            agree(
+                "codes of the context model",
+                Some(context.codes.as_slice()),
+                &[config.n_embed],
+            )?;
+        }
+        config.restorer = given.restorer;
+        if let Some(restorer) = &config.restorer {
+            restorer.check()?;
+            let sizes = [restorer.codes, restorer.row];
+            let expected = [config.n_embed, config.embed_dim];
+            agree("codes and rows of the restorer", Some(sizes), expected)?;
+        }
         Ok(config)
     }
 
@@ -232,6 +256,8 @@ impl VqganConfig {
                 attn_resolutions: Vec::new(),
             },
             clusters: Vec::new(),
+            context: None,
+            restorer: None,
         };
         if quantizer == Kind::Projected {
             let (projection, width) = projection(tensors, stored)?;
@@ -446,6 +472,8 @@ struct Given {
     use_cblinear: Option<usize>,
     tuning_codebook: Option<i64>,
     ddconfig: Option<GivenNetwork>,
+    context: Option<ContextConfig>,
+    restorer: Option<RestorerConfig>,
 }
 
 /// What its `ddconfig` may say.

@@ -59,6 +59,8 @@ impl Default for VqganConfig {
                 attn_resolutions: Vec::new(),
             },
             clusters: Vec::new(),
+            context: None,
+            restorer: None,
         }
     }
 }
@@ -86,7 +88,7 @@ impl Family for Vqgan {
         config: &VqganConfig,
         loader: &Loader<'_, B>,
     ) -> Result<Network<B>, Error> {
-        Ok(Network::load(config, loader))
+        Network::load(config, loader)
     }
 
     fn codebook(model: &Model<Self>) -> Result<Option<HostTensor>, Error> {

@@ -5,6 +5,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use codec_core::Error;
 use codec_core::backend::{Activation, CodecBackend};
+use codec_core::index_context::IndexContext;
+use codec_core::index_restorer::Restorer;
 use codec_core::layers::quantizer::{Codebook, Quantizer, from_rows, to_rows};
 use codec_core::layers::{
     AttentionKeys, Conv, ConvConfig, GroupNorm, ResidualBlock, ResidualBlockConfig, SelfAttention,
@@ -286,17 +288,27 @@ pub struct Network<B: Backend> {
     pub(super) autoencoder: Autoencoder<B>,
     /// The rows of all codes, then those of the smaller codebooks.
     pub(super) codebooks: Vec<Codebook<B>>,
+    /// Context model for the codes of the first.
+    pub(super) context: Option<IndexContext>,
+    /// What restores lost codes of the first.
+    pub(super) restorer: Option<Restorer<B>>,
 }
 
 impl<B: CodecBackend> Network<B> {
-    pub(super) fn load(config: &VqganConfig, loader: &Loader<'_, B>) -> Self {
+    pub(super) fn load(config: &VqganConfig, loader: &Loader<'_, B>) -> Result<Self, Error> {
         let mut network = Self::of(Autoencoder::load(config, loader));
         for &size in &config.clusters {
             loader.known(&format!("assignment.{size}"));
             let rows = loader.tensor(&format!("codebook.{size}"), [size, config.embed_dim]);
             network.codebooks.push(Codebook::new(rows));
         }
-        network
+        if let Some(context) = &config.context {
+            network.context = IndexContext::load(context, &loader.at("context"))?;
+        }
+        if let Some(restorer) = &config.restorer {
+            network.restorer = Some(Restorer::load(restorer, &loader.at("restorer")));
+        }
+        Ok(network)
     }
 
     /// Networks ready to code, with the codebook as it is.
@@ -304,6 +316,8 @@ impl<B: CodecBackend> Network<B> {
         Self {
             codebooks: vec![autoencoder.quantizer.codebook()],
             autoencoder,
+            context: None,
+            restorer: None,
         }
     }
 

@@ -1,5 +1,7 @@
 use burn::backend::Flex;
-use codec_core::weights::HostTensor;
+use codec_core::index_context::{ContextConfig, ContextNetwork, IndexGrid};
+use codec_core::index_restorer::{Restorer, RestorerConfig};
+use codec_core::weights::{HostTensor, Start};
 use serde_json::json;
 
 use super::*;
@@ -29,6 +31,8 @@ fn config(quantizer: Kind) -> VqganConfig {
             attn_resolutions: vec![32],
         },
         clusters: Vec::new(),
+        context: None,
+        restorer: None,
     }
 }
 
@@ -187,6 +191,82 @@ fn smaller_codebooks_make_smaller_files() {
         lengths.push(bytes.len());
     }
     assert!(lengths.is_sorted_by(|a, b| a > b), "{lengths:?}");
+}
+
+#[test]
+fn what_was_learned_of_codes_is_used() {
+    let mut model = model(Kind::Straight);
+    let plain = coder(&model);
+    let config = ContextConfig {
+        rows: 1,
+        columns: 1,
+        embedding: 4,
+        width: 8,
+        ..ContextConfig::pictures(40)
+    };
+    let context = ContextNetwork::<Flex>::init(&config, &Default::default());
+    let context = context.export(&config, &[(0..40).collect()]).unwrap();
+    let restorer = RestorerConfig {
+        codes: 40,
+        row: 6,
+        side: 4,
+        width: 8,
+        heads: 2,
+        blocks: 1,
+    };
+    let start = Start::new(1, |loader| Restorer::<Flex>::load(&restorer, loader)).unwrap();
+    let tensors = std::sync::Arc::make_mut(&mut model.tensors);
+    for (name, tensor) in context.tensors().unwrap().iter() {
+        tensors.insert(format!("context.{name}"), tensor.clone());
+    }
+    for (name, tensor) in start.tensors().iter() {
+        tensors.insert(format!("restorer.{name}"), tensor.clone());
+    }
+    model.config.context = Some(config);
+    model.config.restorer = Some(restorer);
+    let given = serde_json::to_value(&model.config).unwrap();
+    assert_eq!(
+        VqganConfig::new(&model.tensors, Some(&given)).unwrap(),
+        model.config
+    );
+    let learned = coder(&model);
+    let (width, height) = (36, 28);
+    let samples = picture(width, height);
+    let tile = RgbTile {
+        width,
+        height,
+        samples: &samples,
+    };
+    // Whatever form is the shortest, the codes are the same.
+    let decode = |coder: &dyn ImageCoder, bytes: &[u8]| {
+        coder
+            .decode_tile(bytes, width, height, Quality::FIXED)
+            .map(|tile| tile.samples)
+    };
+    let bytes = |coder: &dyn ImageCoder| coder.encode_tile(tile, OPTIONS).unwrap().bytes;
+    let (with, without) = (bytes(learned.as_ref()), bytes(plain.as_ref()));
+    assert!(with.len() <= without.len());
+    let expected = decode(plain.as_ref(), &without).unwrap();
+    assert_eq!(decode(learned.as_ref(), &with).unwrap(), expected);
+    assert_eq!(decode(learned.as_ref(), &without).unwrap(), expected);
+    // A stream of the context model is read by the model that has it, and by no other.
+    let tokens = learned.tokenizer().unwrap().tokenize(tile).unwrap();
+    let grid = IndexGrid {
+        codebooks: 1,
+        height: tokens.shape()[1],
+        width: tokens.shape()[2],
+    };
+    let stream = context.encode(tokens.codes(), grid).unwrap();
+    assert_eq!(decode(learned.as_ref(), &stream).unwrap(), expected);
+    assert!(decode(plain.as_ref(), &stream).is_err());
+
+    let lost = (0..tokens.codes().len()).map(|i| i % 4 == 0).collect();
+    let damaged = tokens.clone().with_lost(lost).unwrap();
+    assert!(plain.tokenizer().unwrap().restore(&damaged).is_err());
+    let restored = learned.tokenizer().unwrap().restore(&damaged).unwrap();
+    assert!(restored.lost().is_empty());
+    let pairs = restored.codes().iter().zip(tokens.codes()).enumerate();
+    assert!(pairs.into_iter().all(|(i, (a, b))| i % 4 == 0 || a == b));
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Training from nothing: initial parameters, and the way back to a checkpoint.
 
-use burn::backend::Flex;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
-use codec_core::weights::{Loader, Places, Tensors, initial};
+use codec_core::weights::{Loader, Start, Tensors};
 
 use super::config::{GROUPS, NetworkConfig, WIDTH_MAX};
 use super::network::Autoencoder;
@@ -13,8 +12,7 @@ use super::{Kind, VqganConfig};
 #[derive(Debug, Clone)]
 pub struct Fresh {
     config: VqganConfig,
-    tensors: Tensors,
-    places: Places,
+    start: Start,
 }
 
 impl Fresh {
@@ -25,17 +23,9 @@ impl Fresh {
     /// another way.
     pub fn new(config: &VqganConfig, seed: u64) -> Result<Self, Error> {
         check(config)?;
-        let (device, none) = (Default::default(), Tensors::new());
-        let missing = Loader::<Flex>::new(&none, &device);
-        Autoencoder::load(config, &missing);
-        let tensors = initial(&missing.report(), seed)?;
-        let loader = Loader::<Flex>::new(&tensors, &device);
-        let autoencoder = Autoencoder::load(config, &loader);
-        loader.finish()?;
         Ok(Self {
             config: config.clone(),
-            places: Places::of(&autoencoder, &loader)?,
-            tensors,
+            start: Start::new(seed, |loader| Autoencoder::load(config, loader))?,
         })
     }
 
@@ -46,7 +36,7 @@ impl Fresh {
 
     /// The networks with their initial parameters.
     pub fn init<B: CodecBackend>(&self, device: &B::Device) -> Autoencoder<B> {
-        Autoencoder::load(&self.config, &Loader::new(&self.tensors, device))
+        Autoencoder::load(&self.config, &Loader::new(self.start.tensors(), device))
     }
 
     /// Parameters under their authors' names.
@@ -54,7 +44,7 @@ impl Fresh {
     /// # Errors
     /// Device errors.
     pub fn export<B: CodecBackend>(&self, network: &Autoencoder<B>) -> Result<Tensors, Error> {
-        self.places.collect(network)
+        self.start.collect(network)
     }
 }
 
@@ -101,8 +91,8 @@ fn check(config: &VqganConfig) -> Result<(), Error> {
             config.embed_dim, config.n_embed
         ));
     }
-    if !config.clusters.is_empty() {
-        return bad("clusters are made of a trained codebook (`codec codebook cluster`)".into());
+    if !config.clusters.is_empty() || config.context.is_some() || config.restorer.is_some() {
+        return bad("clusters, context models and restorers are made of a trained codebook".into());
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
-use codec_core::backend::wavelet::filters;
 use codec_core::container::Profile;
+use codec_core::layers::check_wavelet;
 use codec_core::weights::{HostTensor, Loader, Tensors};
 use serde_json::Value;
 
@@ -15,9 +15,6 @@ use super::model::{Network, analysis, crop, pad, synthesis};
 use super::packing::pack;
 use crate::coder::ImageCoder;
 use crate::models::family::{Family, ImageFamily, Model};
-
-/// Largest difference of a wavelet filter in a checkpoint from ours.
-const FILTER_TOLERANCE: f32 = 1e-5;
 
 /// The family.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +47,10 @@ impl Family for Walloc {
         config: &WallocConfig,
         loader: &Loader<'_, B>,
     ) -> Result<Network<B>, Error> {
-        check_filters(loader)?;
+        check_wavelet(
+            loader,
+            &[("_col", &[1, 1, 10, 1]), ("_row", &[1, 1, 1, 10])],
+        )?;
         Ok(config.load(loader))
     }
 
@@ -85,37 +85,6 @@ impl ImageFamily for Walloc {
     ) -> Result<Box<dyn ImageCoder>, Error> {
         Ok(Box::new(Coder::<B>::new(model, device)?))
     }
-}
-
-/// The buffers of the transform, where a checkpoint has them, must be those of our transform.
-fn check_filters<B: CodecBackend>(loader: &Loader<'_, B>) -> Result<(), Error> {
-    let [mut h0, mut h1, g0, g1] = filters();
-    h0.reverse();
-    h1.reverse();
-    for (part, name, taps) in [
-        ("wt", "h0", h0),
-        ("wt", "h1", h1),
-        ("iwt", "g0", g0),
-        ("iwt", "g1", g1),
-    ] {
-        for (axis, shape) in [("col", [1, 1, 10, 1]), ("row", [1, 1, 1, 10])] {
-            let (loader, name) = (loader.at(part), format!("{name}_{axis}"));
-            if loader.shape(&name).is_none() {
-                continue;
-            }
-            let Some(values) = loader.host(&name, &shape).and_then(HostTensor::as_floats) else {
-                continue;
-            };
-            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= FILTER_TOLERANCE;
-            if !values.iter().zip(&taps).all(close) {
-                return Err(Error::unsupported(format!(
-                    "{} is not the filter of bior4.4",
-                    loader.name(&name)
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Repeats the last row and column where their number is odd, as the reference does.

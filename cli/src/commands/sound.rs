@@ -1,0 +1,282 @@
+//! What `encode`, `decode`, `tokenize` and `detokenize` do with sound.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use codec::sound::{
+    Decoder, Depth, EncodeOptions, FileFormat, Sound, SoundReader, WavHeader, sample_bytes, write,
+};
+use codec::{AudioCodec, Header, Limits, Part, StreamReader, Tokens};
+use serde_json::{Value, json};
+
+use crate::batch::Outcome;
+use crate::console::{size, time, write_stdout};
+use crate::exit::Failure;
+use crate::media::{length, real_time};
+use crate::output::Target;
+use crate::plan::Job;
+
+/// Bytes that are read from a pipe at once.
+const PIECE: usize = 1 << 16;
+
+/// What is told of every sound: its length, and how fast it went.
+fn outcome(
+    seconds: f64,
+    rate: u32,
+    channels: usize,
+    detail: String,
+    elapsed: Duration,
+    mut fields: Value,
+) -> Outcome {
+    let speed = real_time(seconds, elapsed);
+    let line = format!(
+        "{}  {rate} Hz  {channels} ch  {detail}  {}  {speed:.1}x",
+        length(seconds),
+        time(elapsed)
+    );
+    if let Value::Object(fields) = &mut fields {
+        let own = json!({
+            "media": "audio",
+            "rate": rate,
+            "channels": channels,
+            "duration": seconds,
+            "seconds": elapsed.as_secs_f64(),
+            "real_time_factor": speed,
+        });
+        if let Value::Object(own) = own {
+            fields.extend(own);
+        }
+    }
+    Outcome { line, json: fields }
+}
+
+/// Encodes a sound as it is read; to stdout as it is encoded.
+pub fn encode(
+    codec: &AudioCodec,
+    mut reader: SoundReader,
+    options: &EncodeOptions,
+    verify: bool,
+    job: &Job,
+    force: bool,
+    progress: &mut dyn FnMut(usize, usize),
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let info = reader.info().clone();
+    let channels = usize::from(info.channels);
+    let mut encoder = codec.encoder(info.rate, channels, info.depth, &info.tags, options)?;
+    let streams = job.target == Target::Stdout && !verify;
+    let (mut bytes, mut written, mut samples) = (Vec::new(), 0, 0);
+    let total = info.samples.unwrap_or(0) as usize;
+    let mut put = |piece: Vec<u8>| -> anyhow::Result<()> {
+        written += piece.len() as u64;
+        if streams {
+            return write_stdout(&piece);
+        }
+        bytes.extend(piece);
+        Ok(())
+    };
+    while let Some(block) = reader.next_block()? {
+        let slices: Vec<&[f32]> = block.iter().map(Vec::as_slice).collect();
+        samples += slices.first().map_or(0, |s| s.len());
+        put(encoder.push(&slices)?)?;
+        progress(samples, total.max(samples));
+    }
+    let encoded = encoder.flush()?;
+    put(encoded.bytes)?;
+    let elapsed = started.elapsed();
+    if verify {
+        let decoded = codec.decode(&bytes, &open_limits(), &mut |_, _| ())?;
+        if decoded.samples() != samples || decoded.channels.len() != channels {
+            let what = format!("{} of {samples} samples came back", decoded.samples());
+            return Err(Failure::Verify(what).into());
+        }
+    }
+    if !streams {
+        job.target.write(&bytes, force)?;
+    }
+    let seconds = samples as f64 / f64::from(info.rate);
+    let kilobits = 8e-3 * written as f64 / seconds.max(1e-9);
+    let detail = format!(
+        "{kilobits:.2} kbps  {}{}",
+        size(written),
+        if verify { "  verified" } else { "" }
+    );
+    let fields = json!({
+        "bytes": written,
+        "samples": samples,
+        "kbps": kilobits,
+        "step": encoded.step,
+        "model": codec.id().name,
+        "digest": codec.id().digest.to_string(),
+        "verified": verify,
+    });
+    Ok(outcome(
+        seconds, info.rate, channels, detail, elapsed, fields,
+    ))
+}
+
+/// What lies in our own hands is not limited.
+fn open_limits() -> Limits {
+    Limits {
+        max_samples: u64::MAX,
+        max_channels: u16::MAX,
+        max_file_bytes: u64::MAX,
+        ..Limits::default()
+    }
+}
+
+/// How a sound is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// Format of the file.
+    pub format: FileFormat,
+    /// Format of its samples.
+    pub depth: Depth,
+    /// Whether title and the like are left out.
+    pub drop_tags: bool,
+    /// Whether outputs that exist are overwritten.
+    pub force: bool,
+}
+
+/// Decodes a whole file.
+pub fn decode(
+    codec: &AudioCodec,
+    bytes: &[u8],
+    limits: &Limits,
+    written: Written,
+    job: &Job,
+    progress: &mut dyn FnMut(usize, usize),
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let mut sound = codec.decode(bytes, limits, progress)?;
+    if written.drop_tags {
+        sound.tags.clear();
+    }
+    let fields = json!({ "input_bytes": bytes.len() });
+    put(&sound, codec, written, job, started, fields)
+}
+
+/// Writes a sound.
+fn put(
+    sound: &Sound,
+    codec: &AudioCodec,
+    written: Written,
+    job: &Job,
+    started: Instant,
+    mut fields: Value,
+) -> anyhow::Result<Outcome> {
+    if !sound.tags.is_empty() && written.format == FileFormat::Wav {
+        let name = crate::console::shown(job.target.path());
+        tracing::warn!("{name}: wav files are written without tags");
+    }
+    let bytes = write(sound, written.format, written.depth)?;
+    job.target.write(&bytes, written.force)?;
+    if let (Value::Object(fields), Value::Object(own)) = (
+        &mut fields,
+        json!({
+            "bytes": bytes.len(),
+            "samples": sound.samples(),
+            "model": codec.id().name,
+            "digest": codec.id().digest.to_string(),
+        }),
+    ) {
+        fields.extend(own);
+    }
+    let detail = size(bytes.len() as u64);
+    let channels = sound.channels.len();
+    let elapsed = started.elapsed();
+    Ok(outcome(
+        sound.seconds(),
+        sound.rate,
+        channels,
+        detail,
+        elapsed,
+        fields,
+    ))
+}
+
+/// Decodes a file as it comes to WAV on stdout. `head` was read already.
+pub fn decode_stream(
+    codec: &AudioCodec,
+    header: &Header,
+    head: &[u8],
+    mut input: impl Read,
+    limits: &Limits,
+    written: Written,
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let info = *header.audio()?;
+    let mut decoder: Decoder<'_> = codec.decoder(header, limits)?;
+    let mut reader = StreamReader::new(limits);
+    let channels = usize::from(info.channels);
+    write_stdout(&WavHeader::endless(info.rate, channels, written.depth)?)?;
+    let (mut samples, mut read) = (0, head.len());
+    let mut piece = vec![0; PIECE];
+    reader.push(head);
+    loop {
+        while let Some(part) = reader.next_part()? {
+            if let Part::Section(section) = part {
+                let decoded = decoder.section(&section)?;
+                samples += decoded.first().map_or(0, Vec::len);
+                write_stdout(&sample_bytes(&decoded, written.depth))?;
+            }
+        }
+        let count = input.read(&mut piece)?;
+        if count == 0 {
+            break;
+        }
+        read += count;
+        reader.push(piece.get(..count).unwrap_or_default());
+    }
+    reader.finish()?;
+    let seconds = samples as f64 / f64::from(info.rate);
+    let detail = size(read as u64);
+    let elapsed = started.elapsed();
+    let fields = json!({});
+    Ok(outcome(
+        seconds, info.rate, channels, detail, elapsed, fields,
+    ))
+}
+
+/// Codes of a sound.
+pub fn tokenize(
+    codec: &AudioCodec,
+    reader: SoundReader,
+    codebooks: Option<usize>,
+) -> anyhow::Result<(Tokens, Sound)> {
+    let sound = reader.read_all()?;
+    Ok((codec.tokenize(&sound, codebooks)?, sound))
+}
+
+/// The result of [`tokenize`], written as `bytes` bytes.
+pub fn tokenized(
+    tokens: &Tokens,
+    sound: &Sound,
+    bytes: usize,
+    elapsed: Duration,
+    fields: Value,
+) -> Outcome {
+    let detail = format!("{} codes  {}", tokens.codes().len(), size(bytes as u64));
+    let channels = sound.channels.len();
+    outcome(
+        sound.seconds(),
+        sound.rate,
+        channels,
+        detail,
+        elapsed,
+        fields,
+    )
+}
+
+/// The sound of codes.
+pub fn detokenize(
+    codec: &AudioCodec,
+    tokens: &Tokens,
+    limits: &Limits,
+    written: Written,
+    job: &Job,
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let sound = codec.detokenize(tokens, limits)?;
+    put(&sound, codec, written, job, started, json!({}))
+}

@@ -57,7 +57,7 @@ pub(crate) use with_task;
 /// [`TrainError::Recipe`].
 pub(crate) fn check(recipe: &Recipe) -> Result<(), TrainError> {
     with_task!(Autodiff<Flex>, recipe, task => {
-        drop(task);
+        let _ = task;
         Ok(())
     })
 }

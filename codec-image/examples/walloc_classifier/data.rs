@@ -98,11 +98,14 @@ pub struct Grid {
     pub values: Vec<f32>,
 }
 
+/// A function from a region to its grid.
+pub type ToGrid<'a> = dyn Fn(&Region) -> Result<Grid, Failure> + 'a;
+
 /// How regions become grids.
 pub struct Form<'a> {
     pub name: &'static str,
     pub channels: usize,
-    pub grid: Box<dyn Fn(&Region) -> Result<Grid, Failure> + 'a>,
+    pub grid: Box<ToGrid<'a>>,
 }
 
 /// Pixels averaged over squares of `factor`, then blocks of `block` x `block` of them as channels.

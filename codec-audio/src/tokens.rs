@@ -107,7 +107,8 @@ pub fn detokenize(
         )));
     }
     let too_large = |(row, &size): (&[u32], &u32)| row.iter().any(|&code| code >= size);
-    let mut rows = tokens.codes().chunks(frames.max(1)).zip(&format.codebooks);
+    let values = tokens.expect_codes()?;
+    let mut rows = values.chunks(frames.max(1)).zip(&format.codebooks);
     if rows.any(too_large) {
         return Err(Error::malformed("codes that the model does not have"));
     }
@@ -115,7 +116,7 @@ pub fn detokenize(
         check_frames(&info, frames as u64)?;
     }
     let codes = Codes {
-        values: tokens.codes().to_vec(),
+        values: values.to_vec(),
         codebooks,
     };
     let mut synthesizer = Synthesizer::new(|codes: &Codes| tokenizer.detokenize(codes), info);
@@ -278,5 +279,17 @@ mod tests {
             }),
             3
         );
+        let values = tokens.codes().iter().map(|&code| code as i32).collect();
+        let latents = Tokens::of_latents(
+            values,
+            tokens.shape().to_vec(),
+            1 << 20,
+            tokens.model.clone(),
+            tokens.digest,
+            tokens.media,
+        )
+        .unwrap();
+        let refused = detokenize(&toy, &latents, &Limits::default()).unwrap_err();
+        assert_eq!(refused.kind().exit_status(), 3);
     }
 }

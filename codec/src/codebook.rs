@@ -157,7 +157,7 @@ pub fn counts(files: &[Vec<u8>], codes: usize) -> Result<Vec<f64>, Error> {
     for bytes in files {
         match codec_core::tokens::Format::read(bytes) {
             Ok(tokens) => {
-                for &code in tokens.codes() {
+                for &code in tokens.expect_codes()? {
                     let count = counts.get_mut(code as usize).ok_or_else(|| {
                         Error::bad_parameter(format!("code {code} of a codebook of {codes}"))
                     })?;

@@ -178,6 +178,17 @@ impl Tokens {
         }
     }
 
+    /// Codes, for models with codebooks.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for latents.
+    pub fn expect_codes(&self) -> Result<&[u32], Error> {
+        match self.alphabet() {
+            Alphabet::Codes { .. } => Ok(self.codes()),
+            found => Err(Error::malformed(format!("{found} where codes belong"))),
+        }
+    }
+
     /// Latents in the order of [`Tokens::shape`]; none if these are codes.
     pub fn latents(&self) -> &[i32] {
         match &self.symbols {

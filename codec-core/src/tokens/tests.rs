@@ -136,6 +136,7 @@ fn arrays_of_latents_are_signed_and_small() {
     let tokens = latents(&[2, 1, 2], 3);
     let media = tokens.media;
     assert!(tokens.codes().is_empty());
+    assert_eq!(tokens.expect_codes().unwrap_err().kind().exit_status(), 3);
     assert_eq!(tokens.codebook_size(), 0);
     let text = String::from_utf8(Format::Jsonl.write(&tokens, Layout::Delay).unwrap()).unwrap();
     assert!(text.contains(r#""limit":3"#), "{text}");

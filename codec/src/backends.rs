@@ -57,7 +57,7 @@ pub(crate) fn image_coder(
     Ok(match device.kind {
         Kind::Cpu => coder,
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
-        _ => gpu::GuardedImage::new(device, coder),
+        _ => gpu::GuardedImage::wrap(device, coder),
     })
 }
 
@@ -70,7 +70,7 @@ pub fn audio_coder(model: &AudioModel, device: &Device) -> Result<Box<dyn AudioC
     Ok(match device.kind {
         Kind::Cpu => coder,
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
-        _ => gpu::GuardedAudio::new(device, coder),
+        _ => gpu::GuardedAudio::wrap(device, coder),
     })
 }
 
@@ -117,7 +117,7 @@ mod gpu {
     }
 
     impl GuardedImage {
-        pub(super) fn new(device: &Device, coder: Box<dyn ImageCoder>) -> Box<dyn ImageCoder> {
+        pub(super) fn wrap(device: &Device, coder: Box<dyn ImageCoder>) -> Box<dyn ImageCoder> {
             let device = device.choice().to_string();
             Box::new(Self { device, coder })
         }
@@ -182,7 +182,7 @@ mod gpu {
     }
 
     impl GuardedAudio {
-        pub(super) fn new(device: &Device, coder: Box<dyn AudioCoder>) -> Box<dyn AudioCoder> {
+        pub(super) fn wrap(device: &Device, coder: Box<dyn AudioCoder>) -> Box<dyn AudioCoder> {
             let device = device.choice().to_string();
             Box::new(Self { device, coder })
         }

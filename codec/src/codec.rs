@@ -40,7 +40,7 @@ pub struct Decoded {
 
 impl Codec {
     /// Opens a model: `model` by name (the default one if `None`), with the weights that are built in, those of the user's
-    /// [`ModelStore`], or those of a weights file.
+    /// [`ModelStore`](crate::models::ModelStore), or those of a weights file.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::BadParameter`] if `weights` are not of `model`, those of reading weights, and

@@ -1,7 +1,7 @@
 //! The file layer: a [`Sound`] to the bytes of a container and back, chunk by chunk, with any [`AudioCoder`].
 //!
 //! Chunks lie on a grid that the file defines: chunk `k` holds frames `k * chunk ..` of the recording, wherever the caller
-//! cut it. The encoder shows the model as much of the neighbouring chunks as its [`Reach`] asks for, and the decoder puts
+//! cut it. The encoder shows the model as much of the neighbouring chunks as its [`Reach`](crate::coder::Reach) asks for, and the decoder puts
 //! frames of the neighbours around those of a chunk, so that seams are not heard. [`Encoder`] and [`Decoder`] keep a chunk
 //! and its context in memory, whatever the length of the recording.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Every index is predicted from indexes that are decoded before it: those above and to the left in a picture, those of
 //! the frames before and of the coarser codebooks in a recording. A small network of integer layers, the same arithmetic
-//! as that of [`crate::layers::integer`], turns them into the weights of the next symbol, so that encoder and decoder
+//! as that of [`IntConv`](crate::layers::IntConv), turns them into the weights of the next symbol, so that encoder and decoder
 //! agree on any machine. All of it runs on the host: an index depends on the one before it, and there is nothing to do in
 //! parallel.
 //!

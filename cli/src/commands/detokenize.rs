@@ -29,7 +29,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DetokenizeArgs {
-    /// Files of codes or latents, folders or - for stdin; the last of two may be the output
+    /// Files of codes or latents, folders, -; the last of two may be the output
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// Format, by extension [default: by output name, else png or wav]

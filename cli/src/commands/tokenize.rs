@@ -42,7 +42,7 @@ pub struct TokenizeArgs {
     /// Keep the first codebooks only [default: all]
     #[arg(long, value_name = "N")]
     pub codebooks: Option<usize>,
-    /// Leave out this share of the codes at random, to try what a channel that loses them does
+    /// Leave out this share of the codes at random, as a channel that loses them does
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub lose: Option<f64>,
     /// Take every N-th file only, from the I-th on: I/N with I from 1

@@ -3,6 +3,7 @@
 pub mod coder;
 pub mod file;
 pub mod io;
+pub mod mel;
 pub mod models;
 pub mod pretrained;
 pub mod tokens;

@@ -5,12 +5,12 @@
 use codec_core::pretrained::Pretrained;
 
 /// Name of the model that encoders use unless told otherwise.
-pub const DEFAULT: &str = "srvq/speech-v0";
+pub const DEFAULT: &str = "srvq/speech-v1";
 
 /// All built-in models.
 const MODELS: &[Pretrained] = &[Pretrained {
     name: DEFAULT,
-    weights: include_bytes!("../pretrained/srvq-speech-v0.safetensors"),
+    weights: include_bytes!("../pretrained/srvq-speech-v1.safetensors"),
 }];
 
 /// Weights file of a model.

@@ -544,7 +544,11 @@ fn a_codec_of_speech_trains_and_resumes() {
         seed = 5
         [model]
         rate = 8000
-        hop = 16
+        hop = 64
+        lowest = 100.0
+        highest = 400.0
+        pitches = 16
+        bands = 8
         width = 8
         kernel = 3
         encoder_blocks = 1

@@ -104,10 +104,6 @@ where
 {
     type Model = ContextNetwork<B>;
 
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::new(recipe)
-    }
-
     fn domain(&self) -> Domain {
         self.tokenizer.domain()
     }

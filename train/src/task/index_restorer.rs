@@ -132,10 +132,6 @@ where
 {
     type Model = Restorer<B>;
 
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::new(recipe)
-    }
-
     fn domain(&self) -> Domain {
         Domain::Pictures
     }

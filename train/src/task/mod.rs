@@ -21,7 +21,7 @@ use crate::data::Item;
 use crate::events::{Metrics, Sample};
 use crate::losses::Domain;
 use crate::parameters::Parameters;
-use crate::recipe::{Recipe, Stage};
+use crate::recipe::Stage;
 
 /// The model of a task without automatic differentiation, as it is averaged, validated and exported.
 pub type Averaged<T, B> = <<T as Task<B>>::Model as AutodiffModule<B>>::InnerModule;
@@ -218,12 +218,6 @@ where
 {
     /// The model.
     type Model: AutodiffModule<B>;
-
-    /// Reads the family's part of a recipe: hyperparameters, and what it can do in stages.
-    ///
-    /// # Errors
-    /// [`TrainError::Recipe`].
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError>;
 
     /// What goes in and comes out.
     fn domain(&self) -> Domain;

@@ -14,6 +14,7 @@ use codec_audio::models::srvq::{
 use codec_core::backend::CodecBackend;
 
 use super::pictures::{hyperparameters, named, network, scalar, weights_file};
+use super::tokenizer::once;
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
 use crate::data::{Content, Item};
@@ -86,10 +87,6 @@ where
 {
     type Model = Autoencoder<B>;
 
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::new(recipe)
-    }
-
     fn domain(&self) -> Domain {
         Domain::Sound
     }
@@ -113,14 +110,14 @@ where
                 config.rate
             )));
         }
-        let transforms = self
-            .transforms
-            .get_or_init(|| Transforms::new(config, &samples.device()));
+        let transforms = once(&self.transforms, || {
+            Transforms::new(config, &samples.device())
+        })?;
         let codebooks: Vec<usize> = t
             .iter()
             .map(|&t| self.fresh.config().codebooks_for(t))
             .collect();
-        let pass = model.forward_training(transforms, samples.clone(), &codebooks);
+        let pass = model.forward_training(transforms, samples.clone(), &codebooks)?;
         let error = (pass.reconstruction.clone() - samples.clone()).square();
         let error = error
             .reshape([count as i32, -1])
@@ -189,7 +186,7 @@ where
         let Some(x) = channel.get(..length).filter(|x| !x.is_empty()) else {
             return Ok(None);
         };
-        let network = Network::of(model.clone(), config, device);
+        let network = Network::of(model.clone(), config, device)?;
         let tokenizer = tokenizer_of(network, config, device);
         let codes = tokenizer.tokenize(&[x], self.fresh.config().codebooks_for(t))?;
         let y = tokenizer.detokenize(&codes)?;
@@ -207,7 +204,8 @@ where
             .collect();
         let mut usage = CodebookUsage::new(config.codes, 1)?;
         usage.update(&last)?;
-        let bits = (config.codes as f64).log2() * codes.codebooks as f64;
+        let books = config.books().into_iter().take(codes.codebooks);
+        let bits: f64 = books.map(|codes| (codes as f64).log2()).sum();
         let metrics = [
             (
                 "kbps",

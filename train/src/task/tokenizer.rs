@@ -18,13 +18,12 @@ use codec_image::tokens::ImageTokenizer;
 use serde::Serialize;
 
 use super::Signal;
-use super::pictures::bytes;
+use super::pictures::{bytes, check_patches};
 use crate::TrainError;
 use crate::data::{Content, Item};
 use crate::events::SampleData;
 use crate::losses::Domain;
 use crate::recipe::Recipe;
-use crate::recipe::suggest::invalid;
 
 /// Codes of a picture or a recording, in the order codebook, row, column.
 #[derive(Debug, Clone)]
@@ -87,14 +86,7 @@ where
             }
         };
         let tokenizer = Self { file, kind };
-        let factor = tokenizer.factor();
-        for stage in &recipe.stages {
-            if stage.patch == 0 || !stage.patch.is_multiple_of(factor) {
-                let key = format!("stage {}: patch", stage.name);
-                let expected = format!("a multiple of {factor}");
-                return Err(invalid(&key, &stage.patch, &expected));
-            }
-        }
+        check_patches(recipe, tokenizer.factor(), 1)?;
         Ok(tokenizer)
     }
 
@@ -117,7 +109,7 @@ where
     pub(super) fn codes(&self) -> Vec<usize> {
         match &self.kind {
             Kind::Pictures(model, _) => vec![model.config.n_embed],
-            Kind::Sound(model, _) => vec![model.config.codes; model.config.codebooks],
+            Kind::Sound(model, _) => model.config.books(),
         }
     }
 
@@ -141,7 +133,9 @@ where
             }
             Kind::Sound(model, _) => {
                 let network = model.network::<burn::backend::Flex>(&Default::default())?;
-                let rows = network.autoencoder().rows();
+                let rows = network
+                    .autoencoder()
+                    .rows(&model.config, &Default::default());
                 rows.into_iter().map(HostTensor::from_device).collect()
             }
         }
@@ -296,7 +290,10 @@ fn host<B: AutodiffBackend>(samples: Tensor<B::InnerBackend, 3>) -> Result<Vec<f
 }
 
 /// What is made when it is first asked for.
-fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, Error>) -> Result<&T, Error> {
+pub(super) fn once<T>(
+    cell: &OnceCell<T>,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<&T, Error> {
     if let Some(there) = cell.get() {
         return Ok(there);
     }

@@ -56,10 +56,6 @@ where
 {
     type Model = Autoencoder<B>;
 
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::new(recipe)
-    }
-
     fn domain(&self) -> Domain {
         Domain::Pictures
     }

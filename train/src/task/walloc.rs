@@ -61,10 +61,6 @@ where
 {
     type Model = Network<B>;
 
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::new(recipe)
-    }
-
     fn domain(&self) -> Domain {
         Domain::Pictures
     }

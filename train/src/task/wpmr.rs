@@ -89,10 +89,6 @@ where
 {
     type Model = Wpmr<B>;
 
-    fn from_recipe(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::new(recipe)
-    }
-
     fn domain(&self) -> Domain {
         Domain::Pictures
     }

@@ -1,14 +1,18 @@
 //! Spectral residual vector quantization: the toolkit's own codec of speech.
 //!
-//! A frame of 13 ms at 24 kHz sees three hops under a Hann window. Its compressed spectrum goes through causal blocks
-//! (ConvNeXt, Liu et al. 2022, arXiv 2201.03545, with depthwise convolutions over frames) to a latent, which residual
-//! codebooks with moving averages quantize (SoundStream, Zeghidour et al. 2021, arXiv 2107.03312, with its dropout of
-//! codebooks: a model serves several rates). Blocks of the same kind turn it into magnitudes and phases of a spectrum, as in
-//! Vocos (Siuzdak 2023, arXiv 2306.00814), and overlapping windows into samples. A sample is complete three hops after it
-//! came in: 40 ms. All of the work is done once a frame, in matrix products, so that it is fast on processors.
+//! A frame of 13 ms at 24 kHz sees three hops under a Hann window. Its pitch is a code of its own. The power in mel bands
+//! goes through causal blocks (ConvNeXt, Liu et al. 2022, arXiv 2201.03545, with depthwise convolutions over frames) to a
+//! latent, which residual codebooks with moving averages quantize (SoundStream, Zeghidour et al. 2021, arXiv 2107.03312,
+//! with its dropout of codebooks: a model serves several rates). Blocks of the same kind turn it into the gains of a source
+//! and a filter: pulses at the pitch and noise, each shaped in every bin of its spectrum, as in harmonic-plus-noise models
+//! (Stylianou 2001; Engel et al. 2020, arXiv 2001.04643), and overlapping windows give samples (Vocos, Siuzdak 2023, arXiv
+//! 2306.00814). Phases that go on from frame to frame are thus given, not learned. A sample is complete three hops after
+//! it came in: 40 ms. All of the work is done once a frame, in matrix products, so that it is fast on processors.
 
 mod config;
 mod network;
+mod pitch;
+mod source;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -43,12 +47,19 @@ pub struct Network<B: CodecBackend> {
 
 impl<B: CodecBackend> Network<B> {
     /// Networks of parameters.
-    pub fn of(autoencoder: Autoencoder<B>, config: &SrvqConfig, device: &B::Device) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a configuration that no model has.
+    pub fn of(
+        autoencoder: Autoencoder<B>,
+        config: &SrvqConfig,
+        device: &B::Device,
+    ) -> Result<Self, Error> {
+        Ok(Self {
             autoencoder,
-            transforms: Transforms::new(config, device),
+            transforms: Transforms::new(config, device)?,
             context: None,
-        }
+        })
     }
 
     /// Everything with parameters.
@@ -59,7 +70,7 @@ impl<B: CodecBackend> Network<B> {
 
 impl<B: CodecBackend> TokenNetwork<B> for Network<B> {
     fn codes(&self, x: Tensor<B, 3>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
-        Ok(self.autoencoder.codes(&self.transforms, x, codebooks))
+        self.autoencoder.codes(&self.transforms, x, codebooks)
     }
 
     fn samples(&self, codes: &[Tensor<B, 1, Int>]) -> Result<Tensor<B, 3>, Error> {
@@ -95,7 +106,7 @@ impl Family for Srvq {
         loader: &Loader<'_, B>,
     ) -> Result<Network<B>, Error> {
         let autoencoder = Autoencoder::load(config, loader);
-        let mut network = Network::of(autoencoder, config, loader.device());
+        let mut network = Network::of(autoencoder, config, loader.device())?;
         if let Some(context) = &config.context {
             network.context = IndexContext::load(context, &loader.at("context"))?;
         }

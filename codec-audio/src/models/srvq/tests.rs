@@ -7,7 +7,11 @@ use super::*;
 fn config() -> SrvqConfig {
     SrvqConfig {
         rate: 8000,
-        hop: 16,
+        hop: 64,
+        lowest: 100.0,
+        highest: 400.0,
+        pitches: 20,
+        bands: 10,
         width: 12,
         expansion: 2,
         kernel: 3,
@@ -46,13 +50,13 @@ fn sound(length: usize) -> Vec<f32> {
 fn every_length_comes_back_in_whole_frames() {
     let model = model();
     let tokenizer = tokenizer::<Flex>(&model, &Default::default()).unwrap();
-    for length in [0, 1, 15, 16, 17, 160] {
+    for length in [0, 1, 63, 64, 65, 640] {
         let x = sound(length);
-        for codebooks in 1..=3 {
+        for codebooks in 1..=4 {
             let codes = tokenizer.tokenize(&[&x], codebooks).unwrap();
-            assert_eq!(codes.frames(), length.div_ceil(16));
+            assert_eq!(codes.frames(), length.div_ceil(64));
             let y = tokenizer.detokenize(&codes).unwrap();
-            assert_eq!(y[0].len(), codes.frames() * 16);
+            assert_eq!(y[0].len(), codes.frames() * 64);
             assert!(y[0].iter().all(|v| v.is_finite()));
         }
     }
@@ -72,10 +76,16 @@ fn the_reach_is_that_of_the_networks() {
     else {
         panic!("it streams");
     };
-    let (hop, length) = (16, 16 * 30);
-    let x = sound(length);
-    let codes = tokenizer.tokenize(&[&x], 3).unwrap();
-    let frame = 12;
+    let (hop, length) = (64, 64 * 400);
+    // Pauses end what pulses depend on.
+    let paused = |at: usize, v: f32| if at / hop % 50 < 6 { 0.0 } else { v };
+    let paused = |x: Vec<f32>| -> Vec<f32> {
+        let values = x.into_iter().enumerate();
+        values.map(|(at, v)| paused(at, v)).collect()
+    };
+    let x = paused(sound(length));
+    let codes = tokenizer.tokenize(&[&x], 4).unwrap();
+    let frame = 315;
     // Only what reaches frame 12 stays as it is.
     let (from, to) = (
         frame * hop - before as usize,
@@ -83,10 +93,10 @@ fn the_reach_is_that_of_the_networks() {
     );
     let mut other: Vec<f32> = sound(length).iter().map(|v| -0.5 * v).collect();
     other[from..to].copy_from_slice(&x[from..to]);
-    let changed = tokenizer.tokenize(&[&other], 3).unwrap();
+    let changed = tokenizer.tokenize(&[&other], 4).unwrap();
     let at = |codes: &Codes| {
-        (0..3)
-            .map(|q| codes.values[q * 30 + frame])
+        (0..4)
+            .map(|q| codes.values[q * 400 + frame])
             .collect::<Vec<_>>()
     };
     assert_eq!(at(&codes), at(&changed));
@@ -95,7 +105,7 @@ fn the_reach_is_that_of_the_networks() {
     let samples = tokenizer.detokenize(&codes).unwrap();
     let mut other = codes.clone();
     for (place, code) in other.values.iter_mut().enumerate() {
-        let distance = (place % 30) as i64 - frame as i64;
+        let distance = (place % 400) as i64 - frame as i64;
         if !(-i64::from(frames_before)..=i64::from(frames_after)).contains(&distance) {
             *code = (*code + 7) % 20;
         }
@@ -113,22 +123,27 @@ fn codebooks_follow_their_latents() {
     let fresh = Fresh::new(&config, 1).unwrap();
     let device = Default::default();
     let mut network = fresh.init::<Flex>(&device);
-    let transforms = Transforms::<Flex>::new(&config, &device);
-    let x = Tensor::<Flex, 1>::from_floats(sound(16 * 60).as_slice(), &device).reshape([2, 1, 480]);
+    let transforms = Transforms::<Flex>::new(&config, &device).unwrap();
+    let x =
+        Tensor::<Flex, 1>::from_floats(sound(64 * 60).as_slice(), &device).reshape([2, 1, 1920]);
     let error = |network: &Autoencoder<Flex>| {
-        let pass = network.forward_training(&transforms, x.clone(), &[3, 3]);
+        let pass = network
+            .forward_training(&transforms, x.clone(), &[4, 4])
+            .unwrap();
         pass.commitment.mean().into_scalar()
     };
     let before = error(&network);
     for step in 0..3 {
-        let pass = network.forward_training(&transforms, x.clone(), &[1, 3]);
-        assert_eq!(pass.reconstruction.dims(), [2, 1, 480]);
+        let pass = network
+            .forward_training(&transforms, x.clone(), &[2, 4])
+            .unwrap();
+        assert_eq!(pass.reconstruction.dims(), [2, 1, 1920]);
         network = network.settle(pass.latents, pass.codes, step).unwrap();
     }
     let after = error(&network);
     assert!(after < 0.6 * before, "{after} {before}");
     // Fewer codebooks quantize more coarsely.
-    let pass = network.forward_training(&transforms, x, &[1, 3]);
+    let pass = network.forward_training(&transforms, x, &[2, 4]).unwrap();
     let each: Vec<f32> = pass.commitment.into_data().into_vec().unwrap();
     assert!(each[0] > each[1]);
 }
@@ -137,6 +152,22 @@ fn codebooks_follow_their_latents() {
 fn sizes_are_checked() {
     for wrong in [
         SrvqConfig { hop: 0, ..config() },
+        SrvqConfig {
+            hop: 30,
+            ..config()
+        },
+        SrvqConfig {
+            lowest: f64::NAN,
+            ..config()
+        },
+        SrvqConfig {
+            highest: 50.0,
+            ..config()
+        },
+        SrvqConfig {
+            pitches: 1,
+            ..config()
+        },
         SrvqConfig {
             codes: 1 << 20,
             ..config()

@@ -4,11 +4,13 @@ use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::weights::{HostTensor, Loader, Start, Tensors};
 
-use super::config::SrvqConfig;
+use super::config::{OUTPUTS, SrvqConfig};
 use super::network::Autoencoder;
 
 /// What a block adds to its input at first, as a factor.
 const SCALE: f32 = 0.2;
+/// Logarithm of gains at first.
+const QUIET: f32 = -4.0;
 
 /// A configuration with initial parameters.
 #[derive(Debug, Clone)]
@@ -40,6 +42,14 @@ impl Fresh {
                     tensors.insert(name, HostTensor::floats(&[1, config.width], scale)?);
                 }
             }
+        }
+        // Speech is far below the sources in power.
+        if let Some(bias) = tensors.get("decoder.output.bias") {
+            let bins = config.bins();
+            let gains = (0..bias.shape().iter().product::<usize>())
+                .map(|i| if i / bins == 1 { 0.0 } else { QUIET });
+            let gains = HostTensor::floats(&[OUTPUTS * bins], gains.collect())?;
+            tensors.insert("decoder.output.bias", gains);
         }
         // Codebooks that no latent has chosen yet start as clusters of the first latents.
         for book in 0..config.codebooks {

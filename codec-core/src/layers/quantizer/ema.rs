@@ -85,7 +85,8 @@ impl<B: CodecBackend> EmaCodebook<B> {
         let sizes = found.mass.iter().map(|&mass| mass as f32).collect();
         let sizes = HostTensor::floats(&[codes], sizes)?.to_device::<B, 1>(&device)?;
         Ok(Self {
-            embed_avg: Param::from_tensor(embed.clone()),
+            // Sums, not the rows themselves, which the authors' code puts here: those would shrink with the first step.
+            embed_avg: Param::from_tensor(embed.clone() * sizes.clone().reshape([codes, 1])),
             embed: Param::from_tensor(embed),
             cluster_size: Param::from_tensor(sizes),
             decay,

@@ -137,7 +137,7 @@ impl MelLossConfig {
                     scale: self.scale,
                     norm: self.norm,
                 };
-                Ok((stft, bank.init(device)?))
+                Ok((stft, bank.init(device).map_err(|e| bad(e.to_string()))?))
             })
             .collect::<Result<_, LossError>>()?;
         Ok(MelLoss {
@@ -201,6 +201,36 @@ mod tests {
             tensor([2, 1, 3000], &noise(6000, 11, -0.5, 0.5)),
             tensor([2, 1, 3000], &noise(6000, 12, -0.2, 0.2)),
         )
+    }
+
+    /// Moments of the matrix, which every weight enters with a factor of its own.
+    fn moment(weights: &[f32]) -> f64 {
+        let weights = weights.iter().enumerate();
+        weights
+            .map(|(i, w)| f64::from(*w) * (1.0 + (i % 97) as f64))
+            .sum()
+    }
+
+    #[test]
+    fn banks_equal_librosa() {
+        let banks = [
+            ("slaney_slaney", MelScale::Slaney, MelNorm::Slaney),
+            ("htk_none", MelScale::Htk, MelNorm::None),
+            ("htk_slaney", MelScale::Htk, MelNorm::Slaney),
+        ];
+        for (name, scale, norm) in banks {
+            let bank = MelConfig {
+                sample_rate: 24_000,
+                size: 512,
+                bands: 20,
+                low: 40.0,
+                high: Some(11_000.0),
+                scale,
+                norm,
+            };
+            let weights = bank.weights().unwrap();
+            close(moment(&weights), reference(&["mel_bank", name]), 1e-6);
+        }
     }
 
     #[test]

@@ -46,6 +46,14 @@ impl LossWeights {
         }
     }
 
+    /// None: rows that do not learn, and latents that have nowhere to run away to.
+    pub const fn none() -> Self {
+        Self {
+            commitment: 0.0,
+            codebook: 0.0,
+        }
+    }
+
     /// The weighted sum, `[1]`, of latents as they were searched and the rows that were chosen.
     pub fn of<B: Backend, const D: usize>(
         self,

@@ -7,12 +7,14 @@
 //! | [`QuantizerConfig::Projected`] | a projection of a frozen codebook | VQGAN-LC (Zhu et al. 2024, arXiv 2406.11837) |
 //! | [`QuantizerConfig::Sim`] | a linear map of a frozen codebook | SimVQ (Zhu et al. 2024, arXiv 2411.02038) |
 //! | [`QuantizerConfig::Moving`] | the codebook, moved by averages ([`EmaCodebook`]) | EnCodec (Defossez et al. 2022, arXiv 2210.13438) |
+//! | [`QuantizerConfig::Finite`] | all combinations of levels ([`grid`]), by rounding | FSQ (Mentzer et al. 2023, arXiv 2309.15505) |
 //! | [`QuantizerConfig::Factorized`] | directions, in a few dimensions | improved VQGAN (Yu et al. 2022, arXiv 2110.04627), DAC |
 //!
 //! All search in 32 bits, and the first of equally near rows wins. What a decoder needs is in [`Codebook`], made once.
 
 mod codebook;
 mod ema;
+mod finite;
 mod loss;
 mod residual;
 
@@ -23,12 +25,13 @@ use burn::tensor::{Int, Tensor};
 
 pub use codebook::Codebook;
 pub use ema::EmaCodebook;
+pub use finite::{combinations, grid, levels};
 pub use loss::{LossWeights, codebook, commitment};
 pub use residual::{Codebooks, ResidualQuantized, ResidualQuantizer};
 
 use super::linear::Linear;
 use crate::backend::CodecBackend;
-use crate::weights::Loader;
+use crate::weights::{HostTensor, Loader};
 
 /// How the rows of a frozen codebook are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,13 @@ pub enum QuantizerConfig {
         /// Width of latents and rows.
         width: usize,
     },
+    /// `grid`: rows that [`grid`] has made. Latents are bounded before the search.
+    Finite {
+        /// Rows: combinations of levels.
+        codes: usize,
+        /// Dimensions.
+        width: usize,
+    },
     /// `in_proj`, `codebook.weight`, `out_proj`; the projections with plain weights (weight normalization folded).
     Factorized {
         /// Rows of the codebook.
@@ -124,6 +134,8 @@ pub struct Quantizer<B: Backend> {
     pub output: Option<Linear<B>>,
     unit: bool,
     cosine: bool,
+    /// Levels of each dimension of a finite scalar quantizer.
+    levels: Vec<usize>,
 }
 
 /// What [`Quantizer::quantize`] gives.
@@ -150,6 +162,7 @@ impl<B: CodecBackend> Quantizer<B> {
             output: None,
             unit: false,
             cosine: false,
+            levels: Vec::new(),
         };
         match config {
             QuantizerConfig::Plain { codes, width } => {
@@ -197,6 +210,19 @@ impl<B: CodecBackend> Quantizer<B> {
                 ..plain(loader.param("embedding.weight", [codes, width]))
             }
             .with_frozen_rows(),
+            QuantizerConfig::Finite { codes, width } => {
+                let rows = loader.param("grid", [codes, width]);
+                let found = HostTensor::from_device(rows.val()).ok();
+                let found = found.as_ref().and_then(HostTensor::as_floats);
+                Self {
+                    // Other rows than those of a grid are a codebook as any.
+                    levels: found
+                        .and_then(|rows| levels(rows, width))
+                        .unwrap_or_default(),
+                    ..plain(rows)
+                }
+                .with_frozen_rows()
+            }
             QuantizerConfig::Factorized {
                 codes,
                 input,
@@ -276,7 +302,9 @@ impl<B: CodecBackend> Quantizer<B> {
             Some(map) => map.forward(latents),
             None => latents,
         };
-        if self.unit {
+        if !self.levels.is_empty() {
+            finite::bound(latents, &self.levels)
+        } else if self.unit {
             // The authors add no epsilon.
             let norm = latents.clone().square().sum_dim(1).sqrt();
             latents / norm

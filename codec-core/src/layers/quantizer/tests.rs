@@ -208,6 +208,15 @@ fn averages_start_from_clusters() {
     let mut rows = values(started.embed.val());
     rows.sort_by(f32::total_cmp);
     assert!((rows[0] - 0.1).abs() < 1e-5 && (rows[1] - 9.2).abs() < 1e-5);
+    // A step with the same latents leaves them where they are.
+    let latents = Tensor::<Flex, 2>::from_data([[0.0], [0.2], [9.0], [9.2], [9.4]], &device);
+    let codes = started.codebook().search(latents.clone());
+    let mut moved = values(started.update(latents, codes).embed.val());
+    moved.sort_by(f32::total_cmp);
+    assert!(
+        (moved[0] - 0.1).abs() < 1e-3 && (moved[1] - 9.2).abs() < 1e-3,
+        "{moved:?}"
+    );
 }
 
 /// Stages of two plain codebooks each, over pairs of channels.

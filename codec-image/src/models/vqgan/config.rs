@@ -3,8 +3,8 @@
 use codec_core::Error;
 use codec_core::index_context::ContextConfig;
 use codec_core::index_restorer::RestorerConfig;
-use codec_core::layers::quantizer::{LossWeights, Projection, QuantizerConfig};
-use codec_core::weights::Tensors;
+use codec_core::layers::quantizer::{LossWeights, Projection, QuantizerConfig, levels};
+use codec_core::weights::{HostTensor, Tensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub enum Kind {
     Projected,
     /// Nearest row of a linearly mapped codebook (SimVQ).
     Sim,
+    /// Levels in every dimension (FSQ).
+    Finite,
 }
 
 /// Encoder and decoder, under the names of the authors' `ddconfig`.
@@ -100,6 +102,9 @@ pub struct VqganConfig {
     /// -1 for a codebook that started at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning_codebook: Option<i64>,
+    /// Levels of each dimension of a finite scalar quantizer; codes are their combinations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<usize>,
     /// Encoder and decoder.
     pub ddconfig: NetworkConfig,
     /// Sizes of smaller codebooks in the file, falling.
@@ -132,6 +137,7 @@ impl VqganConfig {
                 unit: is_unit(width, self.tuning_codebook),
             },
             Kind::Sim => QuantizerConfig::Sim { codes, width },
+            Kind::Finite => QuantizerConfig::Finite { codes, width },
         }
     }
 
@@ -180,7 +186,7 @@ impl VqganConfig {
     pub fn latent(&self) -> usize {
         match self.quantizer {
             Kind::Gumbel => self.ddconfig.z_channels,
-            Kind::Straight | Kind::Projected | Kind::Sim => self.embed_dim,
+            Kind::Straight | Kind::Projected | Kind::Sim | Kind::Finite => self.embed_dim,
         }
     }
 
@@ -189,6 +195,7 @@ impl VqganConfig {
         match self.quantizer {
             Kind::Projected => LossWeights::on_codebook(0.33),
             Kind::Sim => LossWeights::on_commitment(0.25),
+            Kind::Finite => LossWeights::none(),
             Kind::Straight | Kind::Gumbel => LossWeights::on_codebook(0.25),
         }
     }
@@ -244,6 +251,7 @@ impl VqganConfig {
             use_cblinear: None,
             cb_hidden: None,
             tuning_codebook: None,
+            levels: Vec::new(),
             ddconfig: NetworkConfig {
                 double_z: false,
                 z_channels: 0,
@@ -259,6 +267,13 @@ impl VqganConfig {
             context: None,
             restorer: None,
         };
+        if quantizer == Kind::Finite {
+            let rows = tensors.get(name).and_then(HostTensor::as_floats);
+            let levels = rows.and_then(|rows| levels(rows, stored));
+            config.levels = levels.ok_or_else(|| {
+                Error::malformed(format!("{name} is not all combinations of levels"))
+            })?;
+        }
         if quantizer == Kind::Projected {
             let (projection, width) = projection(tensors, stored)?;
             config.embed_dim = width;
@@ -308,6 +323,7 @@ pub(super) fn kind(tensors: &Tensors) -> Result<(Kind, &'static str), Error> {
     [
         (Kind::Projected, "tok_embeddings.weight", true),
         (Kind::Gumbel, "quantize.embed.weight", true),
+        (Kind::Finite, "quantize.grid", true),
         (Kind::Sim, "quantize.embedding.weight", sim),
         (Kind::Straight, "quantize.embedding.weight", !sim),
     ]

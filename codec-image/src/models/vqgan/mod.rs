@@ -47,6 +47,7 @@ impl Default for VqganConfig {
             use_cblinear: None,
             cb_hidden: None,
             tuning_codebook: None,
+            levels: Vec::new(),
             ddconfig: NetworkConfig {
                 double_z: false,
                 z_channels: 32,

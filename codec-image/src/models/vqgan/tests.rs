@@ -1,7 +1,8 @@
 use burn::backend::Flex;
+use codec_core::Digest;
 use codec_core::index_context::{ContextConfig, ContextNetwork, IndexGrid};
 use codec_core::index_restorer::{Restorer, RestorerConfig};
-use codec_core::weights::{HostTensor, Start};
+use codec_core::weights::{HostTensor, Start, WeightsFile};
 use serde_json::json;
 
 use super::*;
@@ -19,6 +20,7 @@ fn config(quantizer: Kind) -> VqganConfig {
         use_cblinear: projected.then_some(2),
         cb_hidden: projected.then_some(7),
         tuning_codebook: None,
+        levels: Vec::new(),
         ddconfig: NetworkConfig {
             double_z: false,
             z_channels: 8,
@@ -332,5 +334,57 @@ fn what_contradicts_the_tensors_is_refused() {
                 "{name} {shape:?}"
             );
         }
+    }
+}
+
+#[test]
+fn levels_are_trained_and_kept() {
+    let levels = vec![5, 4, 3];
+    let fresh = VqganConfig {
+        levels: levels.clone(),
+        ..config(Kind::Finite)
+    };
+    let fresh = Fresh::new(&fresh, 3).unwrap();
+    assert_eq!((fresh.config().n_embed, fresh.config().embed_dim), (60, 3));
+    let network = fresh.init::<Flex>(&Default::default());
+    let tensors = fresh.export(&network).unwrap();
+    let read = VqganConfig::new(&tensors, None).unwrap();
+    assert_eq!((read.quantizer, &read.levels), (Kind::Finite, &levels));
+    let file = WeightsFile {
+        family: Vqgan::NAME.into(),
+        name: "test/finite".into(),
+        config: serde_json::to_value(fresh.config()).unwrap(),
+        source: "test".into(),
+        tensors: tensors.clone(),
+    };
+    let bytes = file.to_bytes().unwrap();
+    let digest = Digest::of(&bytes);
+    let model = Model::new(WeightsFile::from_bytes(&bytes).unwrap(), digest).unwrap();
+    let coder = coder(&model);
+    let (samples, width, height) = (picture(24, 16), 24, 16);
+    let tile = RgbTile {
+        samples: &samples,
+        width,
+        height,
+    };
+    let tokenizer = coder.tokenizer().unwrap();
+    let tokens = tokenizer.tokenize(tile).unwrap();
+    let encoded = coder.encode_tile(tile, OPTIONS).unwrap();
+    let decoded = coder.decode_tile(&encoded.bytes, width, height, Quality::FIXED);
+    assert_eq!(
+        decoded.unwrap().samples,
+        tokenizer.detokenize(&tokens).unwrap()
+    );
+
+    let mut other = tensors;
+    let rows = HostTensor::floats(&[60, 3], vec![0.25; 180]).unwrap();
+    other.insert("quantize.grid", rows);
+    assert!(VqganConfig::new(&other, None).is_err());
+    for levels in [vec![], vec![0, 3], vec![1 << 30, 1 << 30]] {
+        let config = VqganConfig {
+            levels,
+            ..config(Kind::Finite)
+        };
+        assert!(Fresh::new(&config, 3).is_err());
     }
 }

@@ -2,7 +2,8 @@
 
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
-use codec_core::weights::{Loader, Start, Tensors};
+use codec_core::layers::quantizer::{combinations, grid};
+use codec_core::weights::{HostTensor, Loader, Start, Tensors};
 
 use super::config::{GROUPS, NetworkConfig, WIDTH_MAX};
 use super::network::Autoencoder;
@@ -13,6 +14,7 @@ use super::{Kind, VqganConfig};
 pub struct Fresh {
     config: VqganConfig,
     start: Start,
+    tensors: Tensors,
 }
 
 impl Fresh {
@@ -22,10 +24,31 @@ impl Fresh {
     /// [`Error::BadParameter`] for widths that no network has, [`Error::Unsupported`] for the quantizers that are trained in
     /// another way.
     pub fn new(config: &VqganConfig, seed: u64) -> Result<Self, Error> {
-        check(config)?;
+        let mut config = config.clone();
+        if config.quantizer == Kind::Finite {
+            let codes = combinations(&config.levels, WIDTH_MAX);
+            let codes = codes.ok_or_else(|| {
+                Error::bad_parameter(format!(
+                    "levels {:?} (expected up to {WIDTH_MAX} combinations)",
+                    config.levels
+                ))
+            })?;
+            (config.n_embed, config.embed_dim) = (codes, config.levels.len());
+        }
+        check(&config)?;
+        let start = Start::new(seed, |loader| Autoencoder::load(&config, loader))?;
+        let mut tensors = start.tensors().clone();
+        if config.quantizer == Kind::Finite {
+            let sizes = [config.n_embed, config.embed_dim];
+            tensors.insert(
+                "quantize.grid",
+                HostTensor::floats(&sizes, grid(&config.levels))?,
+            );
+        }
         Ok(Self {
-            config: config.clone(),
-            start: Start::new(seed, |loader| Autoencoder::load(config, loader))?,
+            config,
+            start,
+            tensors,
         })
     }
 
@@ -36,7 +59,7 @@ impl Fresh {
 
     /// The networks with their initial parameters.
     pub fn init<B: CodecBackend>(&self, device: &B::Device) -> Autoencoder<B> {
-        Autoencoder::load(&self.config, &Loader::new(self.start.tensors(), device))
+        Autoencoder::load(&self.config, &Loader::new(&self.tensors, device))
     }
 
     /// Parameters under their authors' names.
@@ -61,9 +84,9 @@ fn check(config: &VqganConfig) -> Result<(), Error> {
         ..
     } = &config.ddconfig;
     let bad = |what: String| Err(Error::bad_parameter(what));
-    if !matches!(config.quantizer, Kind::Straight | Kind::Sim) {
+    if !matches!(config.quantizer, Kind::Straight | Kind::Sim | Kind::Finite) {
         return Err(Error::unsupported(format!(
-            "training with quantizer {:?} (trained are: straight, sim)",
+            "training with quantizer {:?} (trained are: straight, sim, finite)",
             config.quantizer
         )));
     }

@@ -94,15 +94,14 @@ pub fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<Status> {
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read recipe {}", path.display()))?;
-    let mut recipe = Recipe::parse(&text).map_err(as_usage)?;
-    if let Some(data) = &args.data {
-        recipe.data.train = data.clone().into();
-        // The recipe's own need not be there, and would say little about other data: a share of these is held out.
-        recipe.data.validation = None;
-    }
-    for assignment in &args.set {
-        recipe = recipe.set(assignment).map_err(as_usage)?;
-    }
+    let data = |recipe: &mut Recipe| {
+        if let Some(data) = &args.data {
+            recipe.data.train = data.clone().into();
+            // The recipe's own need not be there, and would say little about other data: a share of these is held out.
+            recipe.data.validation = None;
+        }
+    };
+    let mut recipe = Recipe::parse_with(&text, data, &args.set).map_err(as_usage)?;
     recipe.seed = args.seed.unwrap_or(recipe.seed);
     recipe = recipe.freeze(&args.freeze).map_err(as_usage)?;
     let device = args.device.open()?;

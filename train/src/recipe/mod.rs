@@ -137,9 +137,32 @@ impl Recipe {
     /// # Errors
     /// [`TrainError::Recipe`] with what is wrong.
     pub fn parse(text: &str) -> Result<Self, TrainError> {
-        let recipe: Self =
+        Self::parse_with(text, |_| (), &[])
+    }
+
+    /// Reads a recipe, changes it, applies assignments as [`Recipe::set`], and checks what comes out: files that the text
+    /// names need not be there if the assignments name others.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] with what is wrong.
+    pub fn parse_with(
+        text: &str,
+        change: impl FnOnce(&mut Self),
+        assignments: &[String],
+    ) -> Result<Self, TrainError> {
+        let mut recipe: Self =
             toml::from_str(text).map_err(|e| TrainError::Recipe(improve(&e.to_string())))?;
+        change(&mut recipe);
+        let mut paths = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            let path;
+            (recipe, path) = recipe.assigned(assignment)?;
+            paths.push((assignment, path));
+        }
         recipe.check()?;
+        for (assignment, path) in paths {
+            recipe.has_effect(assignment, &path)?;
+        }
         Ok(recipe)
     }
 
@@ -148,22 +171,32 @@ impl Recipe {
     /// # Errors
     /// [`TrainError::Recipe`] when the key does not exist, has no effect, or the value does not fit.
     pub fn set(&self, assignment: &str) -> Result<Self, TrainError> {
-        let bad = |reason: String| TrainError::Recipe(format!("--set {assignment}: {reason}"));
+        let (recipe, path) = self.assigned(assignment)?;
+        recipe.check()?;
+        recipe.has_effect(assignment, &path)?;
+        Ok(recipe)
+    }
+
+    /// The recipe with another value, not checked, and the value's place.
+    fn assigned(&self, assignment: &str) -> Result<(Self, Vec<String>), TrainError> {
+        let bad = |reason: String| bad_assignment(assignment, &reason);
         let mut root = toml::Value::try_from(self).map_err(|e| bad(e.to_string()))?;
         let path = assign::assign(&mut root, assignment).map_err(bad)?;
-        let recipe: Self = root
+        let recipe = root
             .try_into()
             .map_err(|e: toml::de::Error| bad(improve(&e.to_string())))?;
-        recipe.check()?;
-        if let [table, key] = path.as_slice()
+        Ok((recipe, path))
+    }
+
+    fn has_effect(&self, assignment: &str, path: &[String]) -> Result<(), TrainError> {
+        if let [table, key] = path
             && table == "optim"
-            && recipe.stages.iter().all(|stage| overrides(stage, key))
+            && self.stages.iter().all(|stage| overrides(stage, key))
         {
-            return Err(bad(format!(
-                "every stage has its own {key}; set stages.0.{key}"
-            )));
+            let reason = format!("every stage has its own {key}; set stages.0.{key}");
+            return Err(bad_assignment(assignment, &reason));
         }
-        Ok(recipe)
+        Ok(())
     }
 
     /// Freezes more in every stage: patterns, or `encoder` or `decoder` for all that only that side learns.
@@ -283,7 +316,9 @@ impl Recipe {
             let steps = left.min(stage.steps);
             let batches = self.optim_in(stage).map_or(1, |optim| optim.accumulate);
             let crops = (stage.batch as u64).saturating_mul(batches);
-            let per_step = crops.saturating_mul((stage.patch as u64).pow(2));
+            // A recipe for sound says at what rate.
+            let dimensions = if self.data.rate.is_some() { 1 } else { 2 };
+            let per_step = crops.saturating_mul((stage.patch as u64).saturating_pow(dimensions));
             pixels = pixels.saturating_add(steps.saturating_mul(per_step));
             left -= steps;
         }
@@ -304,6 +339,10 @@ impl Recipe {
 }
 
 /// Whether a stage has its own value of an entry of `[optim]`.
+fn bad_assignment(assignment: &str, reason: &str) -> TrainError {
+    TrainError::Recipe(format!("--set {assignment}: {reason}"))
+}
+
 fn overrides(stage: &Stage, key: &str) -> bool {
     let own = match key {
         "lr" => stage.lr.is_some(),

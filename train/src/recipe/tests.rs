@@ -80,6 +80,16 @@ fn an_override_without_effect_is_an_error() {
 }
 
 #[test]
+fn what_is_set_is_checked_and_not_what_it_replaces() {
+    let text = TEXT.replacen("patch = 64", "patch = 60", 1);
+    assert!(Recipe::parse(&text).is_err(), "{text}");
+    let set = ["stages.0.patch=64".to_owned()];
+    let change = |recipe: &mut Recipe| recipe.seed = 7;
+    let recipe = Recipe::parse_with(&text, change, &set).expect("set");
+    assert_eq!((recipe.seed, recipe.stages[0].patch), (7, 64));
+}
+
+#[test]
 fn values_out_of_range_are_named() {
     for (assignment, part) in [
         ("stages.0.patch=60", "patch 60"),

@@ -12,6 +12,8 @@ use crate::kernels::nearest::nearest;
 
 /// Bytes of distances that exist at a time.
 const TILE_BYTES: usize = 64 << 20;
+/// As how often a point that is alone is looked at.
+const SEVERAL: usize = 8;
 
 /// Searches over the rows of a codebook. They have no gradient.
 pub trait NearestOps: Backend {
@@ -60,7 +62,13 @@ fn in_tiles<B: Backend>(
     let order = Tensor::<B, 1, Int>::arange(0..count as i64, &points.device());
     let order = order.reshape([1, count]);
     let tiles = (0..n.max(1)).step_by(tile).map(|start| {
-        let costs = costs(points.clone().narrow(0, start, tile.min(n - start)));
+        let own = tile.min(n - start);
+        let points = points.clone().narrow(0, start, own);
+        // Of a single point, kernel fusion (Burn 0.21) finds another row than the nearest.
+        let costs = costs(match own {
+            1 => points.repeat_dim(0, SEVERAL),
+            _ => points,
+        });
         let n = costs.dims()[0];
         // `argmin` leaves open which of equal minima it returns.
         let above = costs.clone().greater(costs.min_dim(1).expand([n, count]));
@@ -69,6 +77,7 @@ fn in_tiles<B: Backend>(
             .mask_fill(above, count as i64 - 1)
             .min_dim(1)
             .reshape([n])
+            .narrow(0, 0, own)
     });
     Tensor::cat(tiles.collect(), 0)
 }

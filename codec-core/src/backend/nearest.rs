@@ -8,12 +8,11 @@ use burn_flex::Flex;
 
 use super::flex::{contiguous, floats};
 use super::plain_on_gpu;
+use super::signal::to_host;
 use crate::kernels::nearest::nearest;
 
 /// Bytes of distances that exist at a time.
 const TILE_BYTES: usize = 64 << 20;
-/// As how often a point that is alone is looked at.
-const SEVERAL: usize = 8;
 
 /// Searches over the rows of a codebook. They have no gradient.
 pub trait NearestOps: Backend {
@@ -22,7 +21,12 @@ pub trait NearestOps: Backend {
     /// # Shapes
     /// points `[n, d]`, rows `[k, d]`, to `[n]`; k and d at least 1
     fn nearest_rows(points: Tensor<Self, 2>, rows: Tensor<Self, 2>) -> Tensor<Self, 1, Int> {
-        let rows = rows.detach();
+        let (rows, device) = (rows.detach(), points.device());
+        if points.dims()[0] == 1 {
+            // Of a single point, kernel fusion (Burn 0.21) finds another row than the nearest.
+            let found = Flex::nearest_rows(to_host(points.detach()), to_host(rows));
+            return Tensor::from_data(found.into_data(), &device);
+        }
         let count = rows.dims()[0];
         let energies = rows.clone().square().sum_dim(1).transpose();
         let rows = rows.transpose();
@@ -62,13 +66,7 @@ fn in_tiles<B: Backend>(
     let order = Tensor::<B, 1, Int>::arange(0..count as i64, &points.device());
     let order = order.reshape([1, count]);
     let tiles = (0..n.max(1)).step_by(tile).map(|start| {
-        let own = tile.min(n - start);
-        let points = points.clone().narrow(0, start, own);
-        // Of a single point, kernel fusion (Burn 0.21) finds another row than the nearest.
-        let costs = costs(match own {
-            1 => points.repeat_dim(0, SEVERAL),
-            _ => points,
-        });
+        let costs = costs(points.clone().narrow(0, start, tile.min(n - start)));
         let n = costs.dims()[0];
         // `argmin` leaves open which of equal minima it returns.
         let above = costs.clone().greater(costs.min_dim(1).expand([n, count]));
@@ -77,7 +75,6 @@ fn in_tiles<B: Backend>(
             .mask_fill(above, count as i64 - 1)
             .min_dim(1)
             .reshape([n])
-            .narrow(0, 0, own)
     });
     Tensor::cat(tiles.collect(), 0)
 }

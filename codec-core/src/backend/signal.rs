@@ -120,7 +120,8 @@ pub trait SignalOps: Backend {
     }
 }
 
-fn to_host<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<Flex, D> {
+/// A tensor in 32 bits on the host.
+pub(super) fn to_host<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<Flex, D> {
     Tensor::from_data(x.into_data().convert::<f32>(), &Default::default())
 }
 

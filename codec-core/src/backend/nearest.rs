@@ -8,7 +8,6 @@ use burn_flex::Flex;
 
 use super::flex::{contiguous, floats};
 use super::plain_on_gpu;
-use super::signal::to_host;
 use crate::kernels::nearest::nearest;
 
 /// Bytes of distances that exist at a time.
@@ -21,12 +20,7 @@ pub trait NearestOps: Backend {
     /// # Shapes
     /// points `[n, d]`, rows `[k, d]`, to `[n]`; k and d at least 1
     fn nearest_rows(points: Tensor<Self, 2>, rows: Tensor<Self, 2>) -> Tensor<Self, 1, Int> {
-        let (rows, device) = (rows.detach(), points.device());
-        if points.dims()[0] == 1 {
-            // Of a single point, kernel fusion (Burn 0.21) finds another row than the nearest.
-            let found = Flex::nearest_rows(to_host(points.detach()), to_host(rows));
-            return Tensor::from_data(found.into_data(), &device);
-        }
+        let rows = rows.detach();
         let count = rows.dims()[0];
         let energies = rows.clone().square().sum_dim(1).transpose();
         let rows = rows.transpose();

@@ -100,29 +100,11 @@ pub trait SignalOps: Backend {
 
     /// One layer of long short-term memory, from a state of zeros.
     ///
-    /// A step needs the one before, so devices other than the host have little to do at once, and thousands of launches to
-    /// wait for; kernel fusion (Burn 0.21) has also read wrong parts of the gates. Without gradients it runs on the host.
-    ///
     /// # Shapes
     /// x `[n, t, inputs]`, to `[n, t, units]`; at least one position
     fn lstm(x: Tensor<Self, 3>, params: LstmParams<Self>) -> Tensor<Self, 3> {
-        if Self::ad_enabled(&x.device()) {
-            plain::lstm(x, params)
-        } else {
-            let device = x.device();
-            let params = LstmParams {
-                input: to_host(params.input),
-                recurrent: to_host(params.recurrent),
-                bias: to_host(params.bias),
-            };
-            Tensor::from_data(Flex::lstm(to_host(x), params).into_data(), &device)
-        }
+        plain::lstm(x, params)
     }
-}
-
-/// A tensor in 32 bits on the host.
-pub(super) fn to_host<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<Flex, D> {
-    Tensor::from_data(x.into_data().convert::<f32>(), &Default::default())
 }
 
 impl SignalOps for Flex {

@@ -94,8 +94,6 @@ pub(crate) fn lstm<B: Backend>(x: Tensor<B, 3>, params: LstmParams<B>) -> Tensor
     let steps = (0..time).map(|at| {
         let own = projected.clone().narrow(1, at, 1).reshape([batch, gates]);
         let sums = own + state.clone().matmul(recurrent.clone());
-        // Every gate once, in order, and before any is used: fusion (Burn 0.21) reads the wrong part of `sums` for
-        // `sigmoid(forget) * cell + sigmoid(enter) * tanh(change)` in one expression from the second step on.
         let gate = |number: usize| sums.clone().narrow(1, number * units, units);
         let (enter, forget) = (sigmoid(gate(0)), sigmoid(gate(1)));
         let (change, leave) = (tanh(gate(2)), sigmoid(gate(3)));

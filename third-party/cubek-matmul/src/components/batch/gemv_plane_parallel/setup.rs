@@ -157,6 +157,17 @@ impl BatchMatmulFamily<()> for GemvPlaneParallelFamily {
         }
 
         let plane_dim = client.properties().hardware.plane_size_max as usize;
+        // As `launch_vecmat_plane_parallel` does for its own problems.
+        if plane_dim > 1
+            && matches!(
+                blueprint.kind,
+                GemvKind::VecMatRowMajor | GemvKind::MatVecColMajor
+            )
+        {
+            return Err(MatmulSetupError::InvalidConfig(Box::new(
+                "On GPU, gemv plane parallel only supports matrices that are contiguous along k",
+            )));
+        }
         if blueprint.tile_dim != plane_dim * vector_sizes.lhs {
             return Err(MatmulSetupError::InvalidConfig(Box::new(format!(
                 "Tile dim must equal plane_dim * vector_size, got {:?} != {:?} * {:?}",

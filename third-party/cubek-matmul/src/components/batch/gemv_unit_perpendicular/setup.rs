@@ -145,6 +145,19 @@ impl BatchMatmulFamily<()> for VecMatUnitPerpendicularFamily {
         _dtypes: &MatmulElems,
         vector_sizes: &MatmulVectorSizes,
     ) -> Result<(), MatmulSetupError> {
+        // `launch_vecmat_unit_perpendicular` asks for these two; callers that bring problems of their own have to as well.
+        if problem.m != 1 {
+            return Err(MatmulSetupError::InvalidConfig(Box::new(format!(
+                "m={:?} must equal 1 to qualify as a vecmat problem",
+                problem.m,
+            ))));
+        }
+        if problem.rhs_layout != MatrixLayout::RowMajor {
+            return Err(MatmulSetupError::InvalidConfig(Box::new(
+                "Vecmat unit perpendicular only supports row major rhs",
+            )));
+        }
+
         let vector_size = vector_sizes.lhs;
         if !(vector_size == vector_sizes.rhs && vector_size == vector_sizes.out) {
             return Err(MatmulSetupError::InvalidConfig(Box::new(format!(

@@ -35,6 +35,11 @@ impl Target {
             .is_some_and(|path| path.symlink_metadata().is_ok() && !is_special(path))
     }
 
+    /// Whether it is a device or a pipe.
+    pub fn is_special(&self) -> bool {
+        self.path().is_some_and(is_special)
+    }
+
     /// Writes the whole output: to a temporary file in the same folder, which is then renamed.
     ///
     /// # Errors
@@ -55,41 +60,85 @@ fn is_special(path: &Path) -> bool {
 }
 
 fn write_file(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
-    // A link is followed, so that it stays a link.
-    let resolved = if overwrite {
-        fs::canonicalize(path).ok()
-    } else {
-        None
-    };
-    let path = resolved.as_deref().unwrap_or(path);
-    let cannot_write = || format!("cannot write {}", path.display());
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".codec-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // What the user's mask leaves of these, as for any other new file.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let (mut file, registered) =
-        Registered::create(|| builder.tempfile_in(folder)).with_context(cannot_write)?;
-    file.write_all(bytes).with_context(cannot_write)?;
-    let persisted = if overwrite {
-        file.persist(path)
-    } else {
-        file.persist_noclobber(path)
-    };
-    drop(registered);
-    match persisted {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::Exists(path.to_path_buf()).into())
+    let mut pending = Pending::create(path, overwrite)?;
+    pending
+        .file()
+        .write_all(bytes)
+        .with_context(|| cannot_write(path))?;
+    pending.finish()
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+/// A file that is being written: temporary, in the folder of the path that it will have.
+pub struct Pending {
+    // Goes before the registration, which an interrupt relies on.
+    file: tempfile::NamedTempFile,
+    registered: Registered,
+    path: PathBuf,
+    overwrite: bool,
+}
+
+impl Pending {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn create(path: &Path, overwrite: bool) -> anyhow::Result<Self> {
+        // A link is followed, so that it stays a link.
+        let resolved = if overwrite {
+            fs::canonicalize(path).ok()
+        } else {
+            None
+        };
+        let path = resolved.unwrap_or_else(|| path.to_path_buf());
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".codec-").suffix(".tmp");
+        #[cfg(unix)]
+        {
+            // What the user's mask leaves of these, as for any other new file.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        Err(error) => Err(anyhow::Error::new(error.error).context(cannot_write())),
+        let (file, registered) = Registered::create(|| builder.tempfile_in(folder))
+            .with_context(|| cannot_write(&path))?;
+        Ok(Self {
+            file,
+            registered,
+            path,
+            overwrite,
+        })
+    }
+
+    /// To write to.
+    pub fn file(&mut self) -> &mut fs::File {
+        self.file.as_file_mut()
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`Failure::Exists`] if a file is there and must not be overwritten; I/O errors.
+    pub fn finish(self) -> anyhow::Result<()> {
+        let persisted = if self.overwrite {
+            self.file.persist(&self.path)
+        } else {
+            self.file.persist_noclobber(&self.path)
+        };
+        drop(self.registered);
+        match persisted {
+            Ok(_) => Ok(()),
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Err(Failure::Exists(self.path).into())
+            }
+            Err(error) => Err(anyhow::Error::new(error.error).context(cannot_write(&self.path))),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub mod training;
 
 pub use codec_core::container::{
     AudioInfo, Color, Container, EXTENSION, Header, ImageInfo, MAGIC, Media as MediaInfo, ModelId,
-    Part, Profile, StreamReader,
+    Part, Profile, SectionId, StreamReader,
 };
 pub use codec_core::container::{VERSION as FORMAT_VERSION, is_container};
 pub use codec_core::digest::Digest;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::Args;
 use codec::io::{self, Format};
 use codec::sound::{Depth, FileFormat};
@@ -17,8 +18,7 @@ use crate::batch::{self, Outcome};
 use crate::console::{Console, size, time};
 use crate::exit::{Status, usage};
 use crate::media;
-use crate::output::Target;
-use crate::plan::{self, Derived, Job, Sides, Source};
+use crate::plan::{self, Derived, Job, Sides};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -143,37 +143,60 @@ impl Session<'_> {
         progress: &mut dyn FnMut(usize, usize),
     ) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        if job.source == Source::Stdin {
-            return self.decode_stdin(job, started, progress);
-        }
         // Known before the work is done, so that a wrong name costs nothing.
         output_format(self.args.output_format, job)?;
-        let bytes = job.source.read(&self.limits)?;
-        self.decode_bytes(&bytes, job, started, progress)
+        let Some(path) = job.source.path() else {
+            return self.decode_stdin(job, started, progress);
+        };
+        let file = std::fs::File::open(path).context("cannot open")?;
+        let total = file.metadata().map_or(0, |metadata| metadata.len());
+        self.decode_from(file, total, job, started, progress)
     }
 
-    /// Sound goes on to stdout as it comes.
     fn decode_stdin(
         &mut self,
         job: &Job,
         started: Instant,
         progress: &mut dyn FnMut(usize, usize),
     ) -> anyhow::Result<Outcome> {
-        let mut input = std::io::stdin().lock();
+        self.decode_from(std::io::stdin().lock(), 0, job, started, progress)
+    }
+
+    /// Sound that becomes WAV goes on as it comes; everything else is read as a whole. `total` is the length of the input in
+    /// bytes, 0 where it is not known.
+    fn decode_from(
+        &mut self,
+        mut input: impl Read,
+        total: u64,
+        job: &Job,
+        started: Instant,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> anyhow::Result<Outcome> {
         let mut bytes = Vec::new();
-        (&mut input).take(HEAD).read_to_end(&mut bytes)?;
+        (&mut input)
+            .take(HEAD)
+            .read_to_end(&mut bytes)
+            .context("cannot read")?;
         let header = codec::header(&bytes);
         let format = output_format(self.args.output_format, job)?;
-        if let (Ok(header), Target::Stdout, None | Some(Output::Sound(FileFormat::Wav))) =
-            (&header, &job.target, format)
+        if let (Ok(header), None | Some(Output::Sound(FileFormat::Wav))) = (&header, format)
             && header.audio().is_ok()
+            && !job.target.is_special()
         {
+            self.limits.check_file(total)?;
             let (limits, written) = (self.sound_limits(header)?, self.written(FileFormat::Wav));
             let codec = self.audio(header)?;
-            return super::sound::decode_stream(codec, header, &bytes, input, &limits, written);
+            let told = (total, progress);
+            return super::sound::decode_stream(
+                codec, header, &bytes, input, &limits, written, job, told,
+            );
         }
         let most = self.limits.max_file_bytes.saturating_add(1);
-        input.take(most).read_to_end(&mut bytes)?;
+        let rest = most.saturating_sub(bytes.len() as u64);
+        input
+            .take(rest)
+            .read_to_end(&mut bytes)
+            .context("cannot read")?;
         self.limits.check_file(bytes.len() as u64)?;
         self.decode_bytes(&bytes, job, started, progress)
     }

@@ -1,19 +1,19 @@
 //! What `encode`, `decode`, `tokenize` and `detokenize` do with sound.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use codec::sound::{
     Decoder, Depth, EncodeOptions, FileFormat, Sound, SoundReader, WavHeader, sample_bytes, write,
 };
-use codec::{AudioCodec, Header, Limits, Part, StreamReader, Tokens};
+use codec::{AudioCodec, Header, Limits, Part, SectionId, StreamReader, Tokens};
 use serde_json::{Value, json};
 
 use crate::batch::Outcome;
 use crate::console::{size, time, write_stdout};
 use crate::exit::Failure;
 use crate::media::{length, real_time};
-use crate::output::Target;
+use crate::output::{Pending, Target};
 use crate::plan::Job;
 
 /// Bytes that are read from a pipe at once.
@@ -195,7 +195,24 @@ fn put(
     ))
 }
 
-/// Decodes a file as it comes to WAV on stdout. `head` was read already.
+/// Where a stream of samples goes.
+enum Sink {
+    Stdout,
+    File(Pending),
+}
+
+impl Sink {
+    fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::Stdout => write_stdout(bytes),
+            Self::File(pending) => Ok(pending.file().write_all(bytes)?),
+        }
+    }
+}
+
+/// Decodes a file as it comes to WAV, on stdout with a header of no length. `head` was read already, `total` is the length
+/// of the input in bytes where it is known. Memory is bounded by the chunk.
+#[allow(clippy::too_many_arguments)]
 pub fn decode_stream(
     codec: &AudioCodec,
     header: &Header,
@@ -203,23 +220,37 @@ pub fn decode_stream(
     mut input: impl Read,
     limits: &Limits,
     written: Written,
+    job: &Job,
+    (total, progress): (u64, &mut dyn FnMut(usize, usize)),
 ) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let info = *header.audio()?;
     let mut decoder: Decoder<'_> = codec.decoder(header, limits)?;
     let mut reader = StreamReader::new(limits);
     let channels = usize::from(info.channels);
-    write_stdout(&WavHeader::endless(info.rate, channels, written.depth)?)?;
-    let (mut samples, mut read) = (0, head.len());
+    let mut sink = match job.target.path() {
+        Some(path) => Sink::File(Pending::create(path, written.force)?),
+        None => Sink::Stdout,
+    };
+    sink.put(&WavHeader::endless(info.rate, channels, written.depth)?)?;
+    let (mut samples, mut read, mut bytes) = (0, head.len(), 0);
     let mut piece = vec![0; PIECE];
     reader.push(head);
     loop {
         while let Some(part) = reader.next_part()? {
-            if let Part::Section(section) = part {
-                let decoded = decoder.section(&section)?;
-                samples += decoded.first().map_or(0, Vec::len);
-                write_stdout(&sample_bytes(&decoded, written.depth))?;
+            let Part::Section(section) = part else {
+                continue;
+            };
+            if section.id == SectionId::TAGS && !written.drop_tags {
+                let name = crate::console::shown(job.target.path());
+                tracing::warn!("{name}: wav files are written without tags");
             }
+            let decoded = decoder.section(&section)?;
+            samples += decoded.first().map_or(0, Vec::len);
+            let piece = sample_bytes(&decoded, written.depth);
+            bytes += piece.len() as u64;
+            sink.put(&piece)?;
+            progress(read, usize::try_from(total).unwrap_or(usize::MAX).max(read));
         }
         let count = input.read(&mut piece)?;
         if count == 0 {
@@ -229,10 +260,28 @@ pub fn decode_stream(
         reader.push(piece.get(..count).unwrap_or_default());
     }
     reader.finish()?;
+    if let Sink::File(mut pending) = sink {
+        let header = WavHeader::of(info.rate, channels, written.depth, bytes)?;
+        let file = pending.file();
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&header)?;
+        bytes += header.len() as u64;
+        pending.finish()?;
+    }
     let seconds = samples as f64 / f64::from(info.rate);
-    let detail = size(read as u64);
+    let detail = size(if job.target.path().is_some() {
+        bytes
+    } else {
+        read as u64
+    });
     let elapsed = started.elapsed();
-    let fields = json!({});
+    let fields = json!({
+        "input_bytes": read,
+        "bytes": bytes,
+        "samples": samples,
+        "model": codec.id().name,
+        "digest": codec.id().digest.to_string(),
+    });
     Ok(outcome(
         seconds, info.rate, channels, detail, elapsed, fields,
     ))

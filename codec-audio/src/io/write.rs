@@ -41,9 +41,7 @@ fn write_wav(sound: &Sound, depth: Depth) -> Result<Vec<u8>, Error> {
     };
     let spec = spec(sound.rate, sound.channels.len(), depth)?;
     let bytes = sound.samples() as u64 * sound.channels.len() as u64 * u64::from(depth.bits() / 8);
-    if bytes > u64::from(u32::MAX) - 100 {
-        return Err(Error::unsupported("wav files of more than 4 GiB"));
-    }
+    check_size(bytes)?;
     let mut file = Cursor::new(Vec::new());
     let mut writer = hound::WavWriter::new(&mut file, spec).map_err(failed)?;
     for i in 0..sound.samples() {
@@ -60,9 +58,19 @@ fn write_wav(sound: &Sound, depth: Depth) -> Result<Vec<u8>, Error> {
     Ok(file.into_inner())
 }
 
-/// Makes headers of WAV files that go to a pipe: the length is not known, and the header says so.
+/// The bytes of samples as WAV counts them.
+fn check_size(bytes: u64) -> Result<u32, Error> {
+    let most = u32::MAX - 100;
+    let size = u32::try_from(bytes).ok().filter(|size| *size <= most);
+    size.ok_or_else(|| Error::unsupported("wav files of more than 4 GiB"))
+}
+
+/// Makes headers of WAV files whose samples come later.
 #[derive(Debug)]
 pub struct WavHeader;
+
+/// Where a WAV file says how many bytes follow (RIFF, "WAVE form").
+const RIFF_SIZE: std::ops::Range<usize> = 4..8;
 
 impl WavHeader {
     /// The header; samples follow as [`sample_bytes`] makes them.
@@ -71,6 +79,23 @@ impl WavHeader {
     /// [`Error::Unsupported`] for more channels than WAV has.
     pub fn endless(rate: u32, channels: usize, depth: Depth) -> Result<Vec<u8>, Error> {
         Ok(spec(rate, channels, depth)?.into_header_for_infinite_file())
+    }
+
+    /// The header of a file with so many bytes of samples, of the length that [`WavHeader::endless`] has.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for more channels or bytes than WAV has.
+    pub fn of(rate: u32, channels: usize, depth: Depth, bytes: u64) -> Result<Vec<u8>, Error> {
+        let mut header = Self::endless(rate, channels, depth)?;
+        let (size, head) = (check_size(bytes)?, header.len());
+        // The length of the samples is the last field.
+        if let Some(field) = header.get_mut(head.saturating_sub(4)..) {
+            field.copy_from_slice(&size.to_le_bytes());
+        }
+        if let Some(field) = header.get_mut(RIFF_SIZE) {
+            field.copy_from_slice(&(size + head as u32 - 8).to_le_bytes());
+        }
+        Ok(header)
     }
 }
 
@@ -181,4 +206,22 @@ fn comments(tags: &Tags) -> Vec<u8> {
         all.extend(line.as_bytes());
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_and_samples_are_the_file() {
+        let channels = vec![vec![0.5, -0.25, 0.125], vec![0.0, 1.0, -1.0]];
+        for depth in [Depth::Int8, Depth::Int16, Depth::Int24, Depth::Int32, Depth::Float] {
+            let sound = Sound::new(16_000, channels.clone(), depth).unwrap();
+            let samples = sample_bytes(&channels, depth);
+            let header = WavHeader::of(16_000, 2, depth, samples.len() as u64).unwrap();
+            let whole = write(&sound, FileFormat::Wav, depth).unwrap();
+            assert_eq!([header, samples].concat(), whole, "{depth}");
+        }
+        assert!(WavHeader::of(16_000, 1, Depth::Int16, 1 << 32).is_err());
+    }
 }

@@ -47,7 +47,7 @@ pub enum Command {
     #[cfg(feature = "distributed")]
     TrainCoordinator(coordinator::CoordinatorArgs),
     /// Measure rate and distortion over a folder of pictures
-    Eval(eval::EvalArgs),
+    Eval(Box<eval::EvalArgs>),
     /// Describe, check, split and shard data sets
     #[command(subcommand)]
     Datasets(datasets::DatasetsCommand),

@@ -1,5 +1,7 @@
 //! Smaller codebooks from a model's codebook.
 
+pub use codec_train::losses::CodebookHealth;
+
 use std::collections::BTreeMap;
 
 use codec_core::clustering::nested;

@@ -26,6 +26,55 @@ pub enum EvalError {
         /// Smallest side it takes.
         min_side: u32,
     },
+    /// Two sounds that should be compared differ in rate, channels or length.
+    #[error("sounds differ: {first} and {second}")]
+    SoundMismatch {
+        /// Rate, channels and length of the first.
+        first: String,
+        /// Rate, channels and length of the second.
+        second: String,
+    },
+    /// The sound is too short for the metric, or has nothing in it that the metric could look at.
+    #[error("the sound is too short or too quiet for {metric}")]
+    SoundTooShort {
+        /// Name of the metric.
+        metric: &'static str,
+    },
+    /// A sample rate that the metric does not take.
+    #[error("{metric} does not take sound at {rate} Hz")]
+    SampleRate {
+        /// Name of the metric.
+        metric: &'static str,
+        /// Samples a second.
+        rate: u32,
+    },
+    /// A metric's or task's own model, labels or features cannot be used.
+    #[error("{what}: {reason}")]
+    Unusable {
+        /// The file or model.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A task cannot be done.
+    #[error(transparent)]
+    Task(#[from] crate::tasks::TaskError),
+    /// A part of a data set that does not exist.
+    #[error("invalid shard {i}/{n} (expected i in 1..=n)")]
+    BadShard {
+        /// Part, counted from 1.
+        i: usize,
+        /// Parts.
+        n: usize,
+    },
+    /// Reports that are not parts of one whole.
+    #[error("cannot merge the reports of {name}: {reason}")]
+    Merge {
+        /// Name of the curve.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A curve has too few points.
     #[error("the {curve} curve has {count} points (at least {min} needed)")]
     TooFewPoints {
@@ -41,8 +90,8 @@ pub enum EvalError {
     BadPoint {
         /// `anchor` or `test`.
         curve: &'static str,
-        /// `bpp` or the metric.
-        what: &'static str,
+        /// `rate` or the metric.
+        what: String,
         /// Point, counted from 0 in order of rate.
         index: usize,
         /// The value.
@@ -50,21 +99,21 @@ pub enum EvalError {
     },
     /// The metric does not rise with the rate.
     #[error(
-        "the {curve} curve is not monotone: {what} goes from {before} to {after} while bpp goes from {bpp_before} to {bpp_after}"
+        "the {curve} curve is not monotone: {what} goes from {before:.4} to {after:.4} while the rate goes from {rate_before:.4} to {rate_after:.4}"
     )]
     NotMonotone {
         /// `anchor` or `test`.
         curve: &'static str,
         /// The metric.
-        what: &'static str,
+        what: String,
         /// Metric at the lower rate.
         before: f64,
         /// Metric at the higher rate.
         after: f64,
         /// Lower rate.
-        bpp_before: f64,
+        rate_before: f64,
         /// Higher rate.
-        bpp_after: f64,
+        rate_after: f64,
     },
     /// The curves share too little of their quality range.
     #[error("the curves share {share:.2} of the narrower quality range (at least {min} needed)")]
@@ -104,22 +153,11 @@ pub enum EvalError {
         /// Highest.
         max: u32,
     },
-    /// The codec under evaluation failed on a picture.
-    #[error("{picture} at quality {quality} failed")]
-    Codec {
-        /// Name of the picture.
-        picture: String,
-        /// Quality setting.
-        quality: f64,
-        /// Cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// There is nothing to evaluate.
-    #[error("nothing to evaluate: {pictures} pictures, {qualities} qualities")]
+    #[error("nothing to evaluate: {files} files, {qualities} qualities")]
     Nothing {
-        /// Number of pictures.
-        pictures: usize,
+        /// Number of files.
+        files: usize,
         /// Number of quality settings.
         qualities: usize,
     },
@@ -150,10 +188,10 @@ pub enum EvalError {
         /// Name of the curve.
         name: String,
         /// The list.
-        field: &'static str,
+        field: String,
         /// Its length.
         count: usize,
-        /// Length of `bpp`.
+        /// Length of the list of rates.
         expected: usize,
     },
     /// A plot cannot be drawn.
@@ -164,12 +202,6 @@ pub enum EvalError {
 impl EvalError {
     /// Whether the cause is a tool that is not installed, so that an anchor can be left out rather than fail.
     pub fn is_missing_tool(&self) -> bool {
-        match self {
-            Self::MissingTool { .. } => true,
-            Self::Codec { source, .. } => source
-                .downcast_ref::<Self>()
-                .is_some_and(Self::is_missing_tool),
-            _ => false,
-        }
+        matches!(self, Self::MissingTool { .. })
     }
 }

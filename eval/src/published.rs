@@ -11,7 +11,7 @@ pub fn kodak() -> Result<Vec<RdCurve>, EvalError> {
     report::list_from_json(include_str!("../data/kodak_published.json"))
 }
 
-/// Averages over the 24 Kodak pictures of JPEG, WebP and AVIF in several settings, taken by `examples/anchors.rs`;
+/// Averages over the 24 Kodak pictures of JPEG, WebP and AVIF in several settings, taken by commit 9071f82 (`eval/examples/anchors.rs`);
 /// versions are in each curve's environment. To see where a codec stands without installing the tools; figures that
 /// are reported should come from a run of one's own.
 ///
@@ -44,7 +44,7 @@ mod tests {
             bd_rate(
                 points("mbt2018-mean"),
                 &curve.points,
-                Metric::Psnr,
+                &Metric::psnr(),
                 BdMethod::Akima,
             )
             .unwrap();
@@ -52,7 +52,7 @@ mod tests {
         let gap = bd_rate(
             points("MLIC"),
             points("MLIC++"),
-            Metric::Psnr,
+            &Metric::psnr(),
             BdMethod::Akima,
         )
         .unwrap()
@@ -71,7 +71,7 @@ mod tests {
         ];
         for (name, percent) in expected {
             let curve = curves.iter().find(|curve| curve.name == name).unwrap();
-            let bd = curve.bd_rate_against(&anchors[0], Metric::Psnr).unwrap();
+            let bd = curve.bd_rate_against(&anchors[0], &Metric::psnr()).unwrap();
             assert!(
                 (bd.percent - percent).abs() < 0.02,
                 "{name}: {}",

@@ -49,7 +49,7 @@ fn ms_ssim_equals_the_metric() {
     ] {
         let a = picture(width, height, 1, None);
         let b = picture(width, height, 2, Some((&a, strength)));
-        let expected = codec_eval::ms_ssim(&a, &b).unwrap();
+        let expected = codec_eval::metrics::image::ms_ssim(&a, &b).unwrap();
         let pair = |x: &RgbImage, y: &RgbImage| Tensor::cat(vec![tensor(x), tensor(y)], 0);
         let found: Vec<f32> = ms_ssim(pair(&b, &a), pair(&a, &a))
             .unwrap()

@@ -4,7 +4,7 @@ use crate::EvalError;
 use image::{ImageFormat, RgbImage};
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A program and the Debian package that holds it.
@@ -83,6 +83,30 @@ impl Tool {
             }
         }
     }
+}
+
+/// A folder for a tool that works on files.
+pub(super) fn tempdir() -> Result<tempfile::TempDir, EvalError> {
+    tempfile::tempdir().map_err(|source| EvalError::Io {
+        path: PathBuf::from("temporary folder"),
+        source,
+    })
+}
+
+/// Reads what a tool wrote.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, EvalError> {
+    std::fs::read(path).map_err(|source| EvalError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Writes what a tool reads.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
+    std::fs::write(path, bytes).map_err(|source| EvalError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// The picture as a binary PPM file.

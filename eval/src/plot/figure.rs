@@ -186,7 +186,7 @@ impl Figure {
         }
         if self.charts.is_empty() || !self.charts.iter().all(Chart::has_points) {
             return Err(EvalError::Nothing {
-                pictures: 0,
+                files: 0,
                 qualities: 0,
             });
         }

@@ -15,7 +15,7 @@ pub struct PlotOptions {
     /// Metric on the vertical axis.
     pub metric: Metric,
     /// Points at higher rates are left out.
-    pub max_bpp: f64,
+    pub max_rate: f64,
     /// Width and height in pixels.
     pub size: (u32, u32),
 }
@@ -24,27 +24,41 @@ impl Default for PlotOptions {
     fn default() -> Self {
         Self {
             title: "Kodak".to_string(),
-            metric: Metric::Psnr,
-            max_bpp: 2.0,
+            metric: Metric::psnr(),
+            max_rate: 2.0,
             size: (900, 600),
         }
     }
 }
 
-/// Draws the curves with labelled axes and a legend. Text stays text.
+/// Draws the curves, all of pictures or all of sound, with labelled axes and a legend. Text stays text.
 ///
 /// # Errors
 /// [`EvalError::Nothing`] when no curve has a finite point in range; [`EvalError::Plot`].
 pub fn svg(curves: &[RdCurve], options: &PlotOptions) -> Result<String, EvalError> {
+    figure(curves, options).svg()
+}
+
+/// As [`svg`], as a PNG file.
+///
+/// # Errors
+/// As [`svg`].
+pub fn png(curves: &[RdCurve], options: &PlotOptions) -> Result<Vec<u8>, EvalError> {
+    figure(curves, options).png()
+}
+
+fn figure(curves: &[RdCurve], options: &PlotOptions) -> Figure {
     let series: Vec<Series> = curves
         .iter()
         .map(|curve| {
-            let points = curve
-                .points
-                .iter()
-                .map(|point| (point.bpp, options.metric.of(point)));
+            let points = curve.points.iter().map(|point| {
+                (
+                    point.rate,
+                    point.get(&options.metric.key).unwrap_or(f64::NAN),
+                )
+            });
             let mut points: Vec<(f64, f64)> = points
-                .filter(|(x, y)| *x <= options.max_bpp && x.is_finite() && y.is_finite())
+                .filter(|(x, y)| *x <= options.max_rate && x.is_finite() && y.is_finite())
                 .collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             (curve.name.clone(), points)
@@ -65,8 +79,9 @@ pub fn svg(curves: &[RdCurve], options: &PlotOptions) -> Result<String, EvalErro
         .fold(0.0, f64::max);
     let chart = Chart {
         title: options.title.clone(),
-        x: Axis::linear("rate (bits per pixel)").within(0.0, right * 1.03),
-        y: Axis::linear(options.metric.label()),
+        x: Axis::linear(curves.first().map_or("", |curve| curve.kind.rate_label()))
+            .within(0.0, right * 1.03),
+        y: Axis::linear(&options.metric.label),
         series,
         marks: Vec::new(),
         legend: Legend::LowerRight,
@@ -76,7 +91,6 @@ pub fn svg(curves: &[RdCurve], options: &PlotOptions) -> Result<String, EvalErro
         columns: 1,
         size: options.size,
     }
-    .svg()
 }
 
 #[cfg(test)]
@@ -105,7 +119,7 @@ mod tests {
         let none = svg(
             &curves,
             &PlotOptions {
-                max_bpp: 0.01,
+                max_rate: 0.01,
                 ..PlotOptions::default()
             },
         );

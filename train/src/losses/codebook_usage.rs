@@ -11,7 +11,6 @@ const LARGEST: usize = 1 << 24;
 #[derive(Debug, Clone)]
 pub struct CodebookUsage {
     counts: Vec<u64>,
-    total: u64,
     batches: VecDeque<Vec<u32>>,
     window: usize,
 }
@@ -27,6 +26,25 @@ pub struct CodebookHealth {
     pub dead: usize,
 }
 
+impl CodebookHealth {
+    /// Of a codebook whose codes occurred so often.
+    pub fn of(counts: &[u64]) -> Self {
+        let total = counts.iter().map(|&count| count as f64).sum::<f64>();
+        let mut entropy = 0.0;
+        let mut used = 0;
+        for &count in counts.iter().filter(|&&count| count > 0) {
+            let p = count as f64 / total;
+            entropy -= p * p.ln();
+            used += 1;
+        }
+        Self {
+            perplexity: if used == 0 { 0.0 } else { entropy.exp() },
+            utilization: used as f64 / counts.len().max(1) as f64,
+            dead: counts.len() - used,
+        }
+    }
+}
+
 impl CodebookUsage {
     /// For a codebook of `size` codes, over the latest `window` batches.
     ///
@@ -40,7 +58,6 @@ impl CodebookUsage {
         }
         Ok(Self {
             counts: vec![0; size],
-            total: 0,
             batches: VecDeque::new(),
             window,
         })
@@ -77,26 +94,11 @@ impl CodebookUsage {
                 *count = count.saturating_add_signed(by);
             }
         }
-        self.total = self
-            .total
-            .saturating_add_signed(by.saturating_mul(batch.len() as i64));
     }
 
     /// Perplexity, utilization and dead codes over the window.
     pub fn health(&self) -> CodebookHealth {
-        let total = self.total as f64;
-        let mut entropy = 0.0;
-        let mut used = 0;
-        for &count in self.counts.iter().filter(|&&count| count > 0) {
-            let p = count as f64 / total;
-            entropy -= p * p.ln();
-            used += 1;
-        }
-        CodebookHealth {
-            perplexity: if used == 0 { 0.0 } else { entropy.exp() },
-            utilization: used as f64 / self.counts.len() as f64,
-            dead: self.counts.len() - used,
-        }
+        CodebookHealth::of(&self.counts)
     }
 
     /// Indices of the codes that were not used over the window, for instance to replace them.

@@ -1,5 +1,5 @@
 //! Multi-scale structural similarity as a loss (Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image
-//! quality assessment", Asilomar 2003), with the conventions of `codec_eval::ms_ssim`.
+//! quality assessment", Asilomar 2003), with the conventions of `codec_eval::metrics::image::ms_ssim`.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
@@ -32,7 +32,7 @@ fn scales(side: usize) -> usize {
 
 /// MS-SSIM of each picture, 1 for equal ones: each channel on its own, then the mean over channels.
 ///
-/// Five scales from a side of 161 on, as in the paper and in `codec_eval::ms_ssim`. Smaller pictures get as many scales
+/// Five scales from a side of 161 on, as in the paper and in `codec_eval::metrics::image::ms_ssim`. Smaller pictures get as many scales
 /// as the window of 11 fits (side above 80: four, 40: three, 20: two, 10: one), with the paper's exponents of those
 /// scales times what makes their sum that of all five. Such values do not compare with published ones.
 ///

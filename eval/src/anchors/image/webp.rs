@@ -1,8 +1,9 @@
 //! Lossy WebP by libwebp.
 
-use super::tool::{Tool, parse, to_ppm};
-use super::{Anchor, whole};
 use crate::EvalError;
+use crate::anchors::tool::{Tool, parse, to_ppm};
+use crate::anchors::whole;
+use crate::codec::{Cause, Codec};
 use image::{ImageFormat, RgbImage};
 
 const CWEBP: Tool = Tool {
@@ -32,7 +33,7 @@ impl Default for WebP {
     }
 }
 
-impl Anchor for WebP {
+impl Codec<RgbImage> for WebP {
     fn name(&self) -> &str {
         "WebP"
     }
@@ -53,7 +54,7 @@ impl Anchor for WebP {
             .to_vec()
     }
 
-    fn encode(&self, picture: &RgbImage, quality: f64) -> Result<Vec<u8>, EvalError> {
+    fn encode(&self, picture: &RgbImage, quality: f64) -> Result<Vec<u8>, Cause> {
         let (quality, method) = (
             whole("WebP", quality, 0, 100)?.to_string(),
             self.method.to_string(),
@@ -61,13 +62,11 @@ impl Anchor for WebP {
         let mut args = vec!["-quiet", "-q", &quality, "-m", &method];
         args.extend(self.extra.iter().map(String::as_str));
         args.extend(["-o", "-", "--", "-"]);
-        CWEBP.run(&args, &to_ppm(picture))
+        Ok(CWEBP.run(&args, &to_ppm(picture))?)
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<RgbImage, EvalError> {
-        parse(
-            &DWEBP.run(&["-quiet", "-ppm", "-o", "-", "--", "-"], bytes)?,
-            ImageFormat::Pnm,
-        )
+    fn decode(&self, bytes: &[u8]) -> Result<RgbImage, Cause> {
+        let pixels = DWEBP.run(&["-quiet", "-ppm", "-o", "-", "--", "-"], bytes)?;
+        Ok(parse(&pixels, ImageFormat::Pnm)?)
     }
 }

@@ -1,8 +1,9 @@
 //! JPEG by libjpeg-turbo.
 
-use super::tool::{Tool, parse, to_ppm};
-use super::{Anchor, whole};
 use crate::EvalError;
+use crate::anchors::tool::{Tool, parse, to_ppm};
+use crate::anchors::whole;
+use crate::codec::{Cause, Codec};
 use image::{ImageFormat, RgbImage};
 
 const CJPEG: Tool = Tool {
@@ -18,7 +19,7 @@ const DJPEG: Tool = Tool {
 #[derive(Debug, Clone, Default)]
 pub struct Jpeg {}
 
-impl Anchor for Jpeg {
+impl Codec<RgbImage> for Jpeg {
     fn name(&self) -> &str {
         "JPEG"
     }
@@ -36,15 +37,13 @@ impl Anchor for Jpeg {
         (1..=19).map(|step| f64::from(step * 5)).collect()
     }
 
-    fn encode(&self, picture: &RgbImage, quality: f64) -> Result<Vec<u8>, EvalError> {
+    fn encode(&self, picture: &RgbImage, quality: f64) -> Result<Vec<u8>, Cause> {
         let quality = whole("JPEG", quality, 1, 100)?.to_string();
-        CJPEG.run(
-            &["-quality", &quality, "-optimize", "-sample", "2x2"],
-            &to_ppm(picture),
-        )
+        let args = ["-quality", &quality, "-optimize", "-sample", "2x2"];
+        Ok(CJPEG.run(&args, &to_ppm(picture))?)
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<RgbImage, EvalError> {
-        parse(&DJPEG.run(&["-pnm"], bytes)?, ImageFormat::Pnm)
+    fn decode(&self, bytes: &[u8]) -> Result<RgbImage, Cause> {
+        Ok(parse(&DJPEG.run(&["-pnm"], bytes)?, ImageFormat::Pnm)?)
     }
 }

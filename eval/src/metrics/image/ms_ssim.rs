@@ -1,8 +1,8 @@
 //! Multi-scale structural similarity (Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality
 //! assessment", Asilomar 2003), with the conventions of the learned-compression literature.
 
+use super::check_sizes;
 use crate::EvalError;
-use crate::psnr::check_sizes;
 use image::RgbImage;
 
 /// Side of the Gaussian window.

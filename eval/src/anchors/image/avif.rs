@@ -1,11 +1,11 @@
 //! AVIF by libavif.
 
-use super::tool::{Tool, parse};
-use super::{Anchor, whole};
 use crate::EvalError;
+use crate::anchors::tool::{Tool, parse, read, tempdir};
+use crate::anchors::whole;
+use crate::codec::{Cause, Codec};
 use image::{ImageFormat, RgbImage};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
 
 const AVIFENC: Tool = Tool {
     name: "avifenc",
@@ -58,7 +58,7 @@ impl Default for Avif {
     }
 }
 
-impl Anchor for Avif {
+impl Codec<RgbImage> for Avif {
     fn name(&self) -> &str {
         "AVIF"
     }
@@ -89,7 +89,7 @@ impl Anchor for Avif {
     }
 
     // `avifenc` reads and writes PNG through files only.
-    fn encode(&self, picture: &RgbImage, quality: f64) -> Result<Vec<u8>, EvalError> {
+    fn encode(&self, picture: &RgbImage, quality: f64) -> Result<Vec<u8>, Cause> {
         let quality = whole("AVIF", quality, 0, LEVELS)?;
         let dir = tempdir()?;
         let (source, target) = (dir.path().join("in.png"), dir.path().join("out.avif"));
@@ -123,10 +123,10 @@ impl Anchor for Avif {
         }
         args.extend([source.into_os_string(), target.clone().into_os_string()]);
         AVIFENC.run(&args, &[])?;
-        read(&target)
+        Ok(read(&target)?)
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<RgbImage, EvalError> {
+    fn decode(&self, bytes: &[u8]) -> Result<RgbImage, Cause> {
         let dir = tempdir()?;
         let (source, target) = (dir.path().join("in.avif"), dir.path().join("out.png"));
         std::fs::write(&source, bytes).map_err(|error| EvalError::Io {
@@ -140,20 +140,6 @@ impl Anchor for Avif {
             target.as_os_str(),
         ];
         AVIFDEC.run(&args, &[])?;
-        parse(&read(&target)?, ImageFormat::Png)
+        Ok(parse(&read(&target)?, ImageFormat::Png)?)
     }
-}
-
-fn tempdir() -> Result<tempfile::TempDir, EvalError> {
-    tempfile::tempdir().map_err(|source| EvalError::Io {
-        path: PathBuf::from("temporary folder"),
-        source,
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, EvalError> {
-    std::fs::read(path).map_err(|source| EvalError::Io {
-        path: path.to_path_buf(),
-        source,
-    })
 }

@@ -215,7 +215,13 @@ mod tests {
     #[test]
     fn a_header_and_samples_are_the_file() {
         let channels = vec![vec![0.5, -0.25, 0.125], vec![0.0, 1.0, -1.0]];
-        for depth in [Depth::Int8, Depth::Int16, Depth::Int24, Depth::Int32, Depth::Float] {
+        for depth in [
+            Depth::Int8,
+            Depth::Int16,
+            Depth::Int24,
+            Depth::Int32,
+            Depth::Float,
+        ] {
             let sound = Sound::new(16_000, channels.clone(), depth).unwrap();
             let samples = sample_bytes(&channels, depth);
             let header = WavHeader::of(16_000, 2, depth, samples.len() as u64).unwrap();

@@ -1,7 +1,6 @@
 //! Joins the reports of shards.
 
-use crate::rd::average;
-use crate::{EvalError, FileRow, RdCurve};
+use crate::{EvalError, RdCurve};
 use std::collections::BTreeSet;
 
 /// Joins curves of the same name and description: their rows are put together and averaged anew, so that the merge of all
@@ -28,14 +27,7 @@ pub fn merge(reports: Vec<Vec<RdCurve>>) -> Result<Vec<RdCurve>, EvalError> {
         curve.per_file.sort_by(|a, b| a.file.cmp(&b.file));
         curve.failures.sort_by(|a, b| a.file.cmp(&b.file));
         let qualities: Vec<f64> = curve.points.iter().map(|point| point.quality).collect();
-        let complete = curve.complete_files();
-        let rows: Vec<&FileRow> = curve
-            .per_file
-            .iter()
-            .filter(|row| complete.contains(row.file.as_str()))
-            .collect();
-        let points = average(&rows, &qualities);
-        curve.points = points;
+        curve.average_complete(&qualities);
     }
     Ok(merged)
 }

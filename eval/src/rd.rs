@@ -124,6 +124,17 @@ impl RdCurve {
         counts.into_keys().collect()
     }
 
+    /// Averages over the files that have a row at every quality, one point per quality in the given order.
+    pub(crate) fn average_complete(&mut self, qualities: &[f64]) {
+        let complete = self.complete_files();
+        let rows = self.per_file.iter();
+        let rows: Vec<&FileRow> = rows
+            .filter(|row| complete.contains(row.file.as_str()))
+            .collect();
+        let points = average(&rows, qualities);
+        self.points = points;
+    }
+
     /// Averages anew over these files alone; the others' rows stay.
     pub fn average_over(&mut self, files: &BTreeSet<String>) {
         let qualities: Vec<f64> = self.points.iter().map(|point| point.quality).collect();

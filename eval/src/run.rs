@@ -4,7 +4,6 @@ use crate::codec::{Cause, Codec};
 use crate::dataset::{Dataset, Item};
 use crate::journal::Journal;
 use crate::metrics::{Measure, Outcome, Reference};
-use crate::rd::average;
 use crate::{EvalError, Failure, FileRow, Medium, RdCurve, environment};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -120,13 +119,7 @@ pub fn run<M: Medium>(
     if let Some(row) = curve.per_file.first() {
         curve.kind = row.extent.kind();
     }
-    let complete = curve.complete_files();
-    let rows: Vec<&FileRow> = curve
-        .per_file
-        .iter()
-        .filter(|row| complete.contains(row.file.as_str()))
-        .collect();
-    curve.points = average(&rows, plan.qualities);
+    curve.average_complete(plan.qualities);
     Ok(curve)
 }
 

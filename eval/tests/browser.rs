@@ -1,4 +1,5 @@
-//! The report in a real browser: `browser.mjs` uses it as a reader would. Left out where Chromium or Node is missing.
+//! The report in a real browser: `browser.mjs` uses it as a reader would. It waits for a browser that others may slow down, so it
+//! runs only where `CODEC_TEST_BROWSER` is set; Chromium or Node missing is a failure then.
 
 #[path = "../examples/report_demo.rs"]
 mod report_demo;
@@ -22,11 +23,13 @@ fn find<'a>(programs: &[&'a str]) -> Option<&'a str> {
 /// `CODEC_REPORT_SCREENS` names a folder that gets pictures of the screen.
 #[test]
 fn a_reader_can_use_it() {
-    let chromium = find(&["chromium", "chromium-browser", "google-chrome", "chrome"]);
-    let (Some(chromium), Some(node)) = (chromium, find(&["node"])) else {
-        eprintln!("left out: Chromium or Node is not installed");
+    if std::env::var_os("CODEC_TEST_BROWSER").is_none() {
+        eprintln!("skipped: CODEC_TEST_BROWSER is not set");
         return;
-    };
+    }
+    let chromium = find(&["chromium", "chromium-browser", "google-chrome", "chrome"]);
+    let chromium = chromium.expect("Chromium is installed");
+    let node = find(&["node"]).expect("Node is installed");
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.html");
     std::fs::write(&report, report_demo::demo().unwrap()).unwrap();

@@ -28,6 +28,7 @@ mod network;
 pub mod onnx;
 mod picture;
 mod resample;
+mod score;
 mod segmentation;
 mod separation;
 mod sound;
@@ -56,6 +57,8 @@ pub enum TaskKind {
     Detection,
     /// `task.cosine`, `task.retrieval`: does it still look or sound like itself?
     Embedding,
+    /// `task.score`, `task.score.original`: how good is it?
+    Score,
     /// `task.wer`, `task.wer.original`: what is said?
     Recognition,
     /// `task.sdr`: which sources are mixed?
@@ -66,11 +69,12 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Classification,
         Self::Segmentation,
         Self::Detection,
         Self::Embedding,
+        Self::Score,
         Self::Recognition,
         Self::Separation,
         Self::Ocr,
@@ -83,6 +87,7 @@ impl TaskKind {
             Self::Segmentation => "segmentation",
             Self::Detection => "detection",
             Self::Embedding => "embedding",
+            Self::Score => "score",
             Self::Recognition => "recognition",
             Self::Separation => "separation",
             Self::Ocr => "ocr",
@@ -164,6 +169,7 @@ fn common<M: Subject + 'static>(
     Ok(match kind {
         TaskKind::Classification => Box::new(classification::Classification::open(options)?),
         TaskKind::Embedding => Box::new(embedding::Embedding::open(options, originals)?),
+        TaskKind::Score => Box::new(score::Score::open(options)?),
         other => {
             return Err(TaskError::Medium {
                 task: other.name(),

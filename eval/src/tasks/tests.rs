@@ -146,6 +146,29 @@ fn classification_of_sounds_in_windows() {
 }
 
 #[test]
+fn scores_of_files_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let score = options(
+        dir.path(),
+        "score.onnx",
+        r#"{"sound": {"samples": 4}}"#,
+        None,
+    );
+    let task = open_sounds(TaskKind::Score, &score, None).unwrap();
+    // Two windows, of which one is silent.
+    let half = tone(&[0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
+    let outcome = found(&*task, "a", &tone(&[0.5; 8]), &half);
+    assert_eq!(outcome.values["task.score"], 0.125);
+    assert_eq!(outcome.values["task.score.original"], 0.25);
+    let classes = options(dir.path(), "loudness.onnx", "{}", None);
+    let task = open_sounds(TaskKind::Score, &classes, None).unwrap();
+    assert!(
+        task.reference("a", &tone(&[0.5; 8])).is_err(),
+        "two numbers"
+    );
+}
+
+#[test]
 fn patches_of_pictures_count_for_themselves() {
     let dir = tempfile::tempdir().unwrap();
     let config = r#"{"classes": ["red", "green", "blue"], "each": true, "picture": {"size": [4, 4], "patches": {"step": 6}}}"#;

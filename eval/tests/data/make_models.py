@@ -47,6 +47,10 @@ save("loudness", [sound], [("y", FLOAT, [1, 2])],
       ("Sub", ["limit", "mean"], ["quiet"], {}),
       ("Concat", ["mean", "quiet"], ["y"], {"axis": 1})],
      [("limit", np.array([[0.08]], np.float32))])
+# How loud: the mean square.
+save("score", [sound], [("y", FLOAT, [1, 1])],
+     [("Mul", ["x", "x"], ["square"], {}),
+      ("ReduceMean", ["square"], ["y"], {"axes": [1], "keepdims": 1})])
 # A symbol for each sample: nothing at 0.1, `a` for x, `b` for -x.
 save("spell", [sound], [("y", FLOAT, [1, "t", 3])],
      [("Neg", ["x"], ["minus"], {}),

@@ -113,7 +113,7 @@ pub struct EvalArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Task options")]
 pub struct TaskArgs {
-    /// classification, segmentation, detection, embedding, score, recognition, ...
+    /// Task: classification, segmentation, detection, embedding, score, ... or ocr
     #[arg(long, value_name = "KIND")]
     pub task: Option<TaskKind>,
     /// ONNX model that solves the task

@@ -5,6 +5,7 @@
 
 mod damage;
 mod datasets;
+mod eval;
 mod models;
 mod names;
 mod rates;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use codec_eval::html::{Page, SampleSet};
 use codec_eval::plot::{self, PlotOptions};
-use codec_eval::{Metric, RdCurve, html, report};
+use codec_eval::{BPP_RANGE, Metric, RdCurve, html, report};
 
 /// Writes a file, through a temporary one.
 ///
@@ -92,20 +92,22 @@ pub fn comparison_table(curves: &[RdCurve]) -> String {
 /// No point to draw, I/O errors.
 pub fn plot(path: &Path, curves: &[RdCurve], metric: &Metric) -> anyhow::Result<()> {
     let measured = curves.iter().filter(|curve| !curve.per_file.is_empty());
-    let right = measured
-        .flat_map(|curve| curve.points.iter().map(|point| point.rate))
-        .fold(0.0, f64::max);
+    let rates = measured.flat_map(|curve| curve.points.iter().map(|point| point.rate));
+    let rates: Vec<f64> = rates.collect();
+    let right = rates.iter().copied().fold(0.0, f64::max);
+    let pictures = curves
+        .iter()
+        .any(|curve| curve.kind == codec_eval::Kind::Image);
+    // Where nothing was measured, published curves are drawn whole.
+    let max_rate = match right {
+        0.0 => f64::INFINITY,
+        _ if pictures && rates.iter().any(|rate| *rate <= BPP_RANGE.1) => right.min(BPP_RANGE.1),
+        _ => right,
+    };
     let options = PlotOptions {
         title: String::new(),
         metric: metric.clone(),
-        max_rate: if right > 0.0 {
-            right.min(match curves[0].kind {
-                codec_eval::Kind::Image => 2.0,
-                codec_eval::Kind::Audio => f64::INFINITY,
-            })
-        } else {
-            f64::INFINITY
-        },
+        max_rate,
         ..PlotOptions::default()
     };
     let is_png = path

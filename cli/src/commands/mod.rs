@@ -64,12 +64,16 @@ fn read_weights(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
     path.map(read).transpose()
 }
 
-/// What `-m` and `--weights` come to: the name of a built-in model, or weights. `-m` also takes a weights file or the
-/// folder of a training run.
+/// The built-in model for what there is, by name.
+const DEFAULT: &str = "default";
+
+/// What `-m` and `--weights` come to: the name of a built-in model, or weights. `-m` also takes a weights file, the folder
+/// of a training run, or `default`, which is as if it were left out.
 fn model_and_weights<'a>(
     model: Option<&'a str>,
     weights: Option<&Path>,
 ) -> anyhow::Result<(Option<&'a str>, Option<Vec<u8>>)> {
+    let model = model.filter(|model| *model != DEFAULT);
     match model.map(Path::new) {
         Some(path)
             if weights.is_none()

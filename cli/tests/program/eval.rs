@@ -105,7 +105,8 @@ fn sound_is_measured_in_kilobits() {
     let sound = Sound::new(24_000, vec![samples.collect()], Depth::Int16).expect("a sound");
     let bytes = write(&sound, FileFormat::Wav, Depth::Int16).expect("can be written");
     sandbox.put("a.wav", &bytes);
-    let line = "eval a.wav --quality 3.6 --metrics mel-distance,si-sdr -o r.json --device cpu";
+    let line =
+        "eval a.wav -m default --quality 3.6 --metrics mel-distance,si-sdr -o r.json --device cpu";
     sandbox.run(line).ends_in(0);
     let report = report(&sandbox, "r.json");
     let row = &report[0]["per_file"][0];

@@ -21,7 +21,7 @@ use crate::exit::{Status, usage};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_long_help = "Examples:
-  codec eval photos --against jpeg,webp,avif,jxl --report out
+  codec eval photos -m default --against jpeg,webp,avif,jxl --report out
   codec eval speech --against opus --metrics pesq-wb,stoi -o speech.json
   codec eval photos --shard 3/16 -o part3.json     one of 16 jobs
   codec eval merge part*.json -o all.json          what the 16 found

@@ -1,13 +1,14 @@
 //! Learning on WaLLoC latents without decoding (section 5 of the paper): which photograph is a crop from?
 //!
 //! `cargo run --release -p codec-image --example walloc_classifier -- WEIGHTS.safetensors PICTURES OUT.json [--steps N]
-//! [--seeds N] [--batch N] [--all-pixels]`
+//! [--seeds N] [--batch N] [--all-pixels] [--only NAME]...`
 //!
 //! Every photograph of the folder is a class. Its last 192 columns (rows of upright pictures) are for tests, the rest for
 //! training, and both are encoded apart, so nothing of a test crop is in training. Crops of 128x128 pixels are learnt from as
-//! rounded latents, as what the decoder's network makes of them (expanded), as pixels averaged down to as many numbers and, with `--all-pixels`, as all pixels. Blocks of pixels become
-//! channels, so that all forms are grids of one size; then the same network, steps and crops follow. Each channel is brought to
-//! mean 0 and deviation 1 over the parts for training.
+//! rounded latents, as what the decoder's network makes of them (expanded), as pixels averaged down to as many numbers and,
+//! with `--all-pixels`, as all pixels. `--only latents --only "pixels of equal dimension"` takes some of these. Blocks of pixels
+//! become channels, so that all forms are grids of one size; then the same network, steps and crops follow. Each channel is
+//! brought to mean 0 and deviation 1 over the parts for training.
 
 mod data;
 
@@ -45,6 +46,8 @@ struct Options {
     seeds: u64,
     batch: usize,
     all_pixels: bool,
+    /// Names of the forms to learn from; all if empty.
+    only: Vec<String>,
 }
 
 /// Three convolutions, the mean over all places, and a linear layer.
@@ -143,18 +146,19 @@ fn main() -> Result<(), Failure> {
         seeds: 3,
         batch: 64,
         all_pixels: false,
+        only: Vec::new(),
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut number = || -> Result<usize, Failure> {
-            let value = args.next().ok_or("a number is missing")?;
-            Ok(value.parse()?)
+        let number = |value: Option<String>| -> Result<usize, Failure> {
+            Ok(value.ok_or("a number is missing")?.parse()?)
         };
         match arg.as_str() {
-            "--steps" => options.steps = number()?,
-            "--seeds" => options.seeds = number()? as u64,
-            "--batch" => options.batch = number()?,
+            "--steps" => options.steps = number(args.next())?,
+            "--seeds" => options.seeds = number(args.next())? as u64,
+            "--batch" => options.batch = number(args.next())?,
             "--all-pixels" => options.all_pixels = true,
+            "--only" => options.only.push(args.next().ok_or("a name is missing")?),
             _ => places.push(arg),
         }
     }
@@ -223,6 +227,17 @@ fn main() -> Result<(), Failure> {
             channels: 3 * alignment * alignment,
             grid: Box::new(|region| Ok(pixels(region, 1, alignment))),
         });
+    }
+    if !options.only.is_empty() {
+        let known: Vec<&str> = forms.iter().map(|form| form.name).collect();
+        if let Some(stranger) = options.only.iter().find(|n| !known.contains(&n.as_str())) {
+            return Err(format!(
+                "no input is called {stranger} (known: {})",
+                known.join(", ")
+            )
+            .into());
+        }
+        forms.retain(|form| options.only.iter().any(|name| name == form.name));
     }
     let photographs = Photograph::read(Path::new(folder), alignment)?;
     let classes = photographs.len();

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use codec_core::backend::CodecBackend;
 
 use super::lpips::Lpips;
-use super::spectral::{MelLoss, MultiScaleStft};
+use super::spectral::{LoudnessLoss, MelLoss, MultiScaleStft};
 use super::{Domain, LossError, LossKind, LossTerm, charbonnier, l1, ms_ssim, mse};
 
 /// Values that the model computes itself, by name: rate, commitment, ...
@@ -35,6 +35,7 @@ enum Evaluator<B: Backend> {
     Lpips(Lpips<B>),
     MultiScaleStft(MultiScaleStft<B>),
     Mel(MelLoss<B>),
+    Loudness(LoudnessLoss<B>),
     Model(String),
 }
 
@@ -82,6 +83,7 @@ impl<B: CodecBackend> LossSet<B> {
                 } => Evaluator::Lpips(Lpips::load(*backbone, weights, heads, device)?),
                 LossKind::MultiScaleStft(config) => Evaluator::MultiScaleStft(config.init(device)?),
                 LossKind::Mel(config) => Evaluator::Mel(config.init(device)?),
+                LossKind::Loudness(config) => Evaluator::Loudness(config.init(device)?),
                 LossKind::Model { term } => Evaluator::Model(term.clone()),
             };
             set.terms.push(Term {
@@ -142,6 +144,7 @@ impl<B: CodecBackend> LossSet<B> {
             match &term.evaluator {
                 Evaluator::MultiScaleStft(loss) => loss.forward(output, target),
                 Evaluator::Mel(loss) => loss.forward(output, target),
+                Evaluator::Loudness(loss) => loss.forward(output, target),
                 _ => self.either(term, output, target, model),
             }
         })
@@ -178,11 +181,13 @@ impl<B: CodecBackend> LossSet<B> {
                 works_on: Domain::Pictures,
                 domain: self.domain,
             }),
-            Evaluator::MultiScaleStft(_) | Evaluator::Mel(_) => Err(LossError::WrongDomain {
-                term: term.name.clone(),
-                works_on: Domain::Sound,
-                domain: self.domain,
-            }),
+            Evaluator::MultiScaleStft(_) | Evaluator::Mel(_) | Evaluator::Loudness(_) => {
+                Err(LossError::WrongDomain {
+                    term: term.name.clone(),
+                    works_on: Domain::Sound,
+                    domain: self.domain,
+                })
+            }
         }
     }
 

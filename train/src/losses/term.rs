@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LossError;
 use super::lpips::Backbone;
-use super::spectral::{MelLossConfig, MultiScaleStftConfig};
+use super::spectral::{LoudnessLossConfig, MelLossConfig, MultiScaleStftConfig};
 
 /// What a model's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +104,8 @@ pub enum LossKind {
     MultiScaleStft(MultiScaleStftConfig),
     /// [`MelLoss`](super::spectral::MelLoss).
     Mel(MelLossConfig),
+    /// [`LoudnessLoss`](super::spectral::LoudnessLoss).
+    Loudness(LoudnessLossConfig),
     /// A value that the model computes itself, for instance its `rate` or a quantizer's `commitment`.
     Model {
         /// Name of the value, see [`ModelTerms`](super::ModelTerms).
@@ -125,6 +127,7 @@ impl LossKind {
         "lpips",
         "multi-scale-stft",
         "mel",
+        "loudness",
         "model",
     ];
 
@@ -138,6 +141,7 @@ impl LossKind {
             Self::Lpips { .. } => "lpips",
             Self::MultiScaleStft(_) => "multi-scale-stft",
             Self::Mel(_) => "mel",
+            Self::Loudness(_) => "loudness",
             Self::Model { term } => term,
         }
     }
@@ -147,7 +151,7 @@ impl LossKind {
         match self {
             Self::Mse {} | Self::L1 {} | Self::Charbonnier { .. } | Self::Model { .. } => None,
             Self::MsSsim {} | Self::Lpips { .. } => Some(Domain::Pictures),
-            Self::MultiScaleStft(_) | Self::Mel(_) => Some(Domain::Sound),
+            Self::MultiScaleStft(_) | Self::Mel(_) | Self::Loudness(_) => Some(Domain::Sound),
         }
     }
 }

@@ -62,6 +62,44 @@ def multi_scale_stft(a, b):
     return float(total / 3)
 
 
+def loudness(output, target, rate=16000, bands=49, high=8000.0, level=106.0, asymmetry=1.0):
+    """The disturbance of LoudnessLoss, written out band by band."""
+    size = 2 * round(rate * 0.016)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    width = 7 * np.arcsinh(high / 650) / bands
+    hertz = np.arange(size // 2 + 1) * rate / size
+
+    def zwicker(power, threshold):
+        return (2 * threshold) ** 0.23 * (np.maximum(0.5 + 0.5 * power / threshold, 1) ** 0.23 - 1)
+
+    def threshold(f):
+        k = f / 1000
+        return 10 ** ((3.64 * k ** -0.8 - 6.5 * np.exp(-0.6 * (k - 3.3) ** 2) + 1e-3 * k ** 4) / 10)
+
+    def density(x):
+        x = np.pad(x, size // 2, mode="reflect")
+        frames = np.stack([x[i:i + size] for i in range(0, len(x) - size + 1, size // 2)])
+        power = np.abs(np.fft.rfft(frames * window)) ** 2 * 2 / (size * np.sum(window ** 2)) * 10 ** (level / 10)
+        out = np.zeros((len(frames), bands))
+        for k, f in enumerate(hertz):
+            low, top = (7 * np.arcsinh(max(f + side * rate / size, 0) / 650) / width for side in (-0.5, 0.5))
+            for band in range(int(low), min(int(np.ceil(top)), bands)):
+                share = (min(top, band + 1) - max(low, band)) / (top - low)
+                out[:, band] += power[:, k] * share / width
+        return out
+
+    p, q = density(output), density(target)
+    thresholds = threshold(650 * np.sinh((np.arange(bands) + 0.5) * width / 7))
+    sone = zwicker(1e4 / width, threshold(1000.0)) * width
+    a, b = zwicker(p, thresholds) / sone, zwicker(q, thresholds) / sone
+    d = a - b
+    d = np.sign(d) * np.maximum(np.abs(d) - 0.25 * np.minimum(a, b), 0)
+    symmetric = np.sqrt((d ** 2).mean(1)).mean() * width ** 0.5
+    factor = np.minimum(((p + 50) / (q + 50)) ** 1.2, 12)
+    added = (np.maximum(d, 0) * np.where(factor < 3, 0, factor)).mean()
+    return bands * width * (0.1 * symmetric + asymmetry * 0.0309 * added)
+
+
 # Discriminators, functional, with weights drawn in the order of the Rust fields
 
 class Draw:
@@ -227,6 +265,10 @@ def main():
             "vocoder": mel_loss(a, b, 24000, [1024], [100], True, None, 1e-7, torch.log),
         },
         "multi_scale_stft": multi_scale_stft(a, b),
+        "loudness": {
+            "louder": loudness(*(noise((3000,), seed, -v, v).double().numpy() for seed, v in ((11, 0.5), (12, 0.1)))),
+            "softer": loudness(*(noise((3000,), seed, -v, v).double().numpy() for seed, v in ((12, 0.1), (11, 0.5)))),
+        },
         "discriminator": {
             "patch_batch": patch("batch", pictures),
             "patch_instance": patch("instance", pictures),

@@ -11,6 +11,8 @@
 mod analysis;
 mod decoder;
 mod encoder;
+#[cfg(test)]
+mod hostile;
 mod options;
 mod synthesis;
 #[cfg(test)]

@@ -106,6 +106,17 @@ pub trait AudioTokenizer: Send {
     /// [`Error::BadParameter`] for channels or codebooks that the model does not have.
     fn tokenize(&self, channels: &[&[f32]], codebooks: usize) -> Result<Codes, Error>;
 
+    /// Codes of several recordings, those of each as [`AudioTokenizer::tokenize`] gives them. What fits into memory together is
+    /// the caller's choice: as many samples as there are recordings of the longest length.
+    ///
+    /// # Errors
+    /// As [`AudioTokenizer::tokenize`].
+    fn tokenize_batch(&self, batch: &[Vec<&[f32]>], codebooks: usize) -> Result<Vec<Codes>, Error> {
+        let each = batch.iter();
+        each.map(|channels| self.tokenize(channels, codebooks))
+            .collect()
+    }
+
     /// `frames * hop` samples of every channel.
     ///
     /// # Errors
@@ -116,6 +127,30 @@ pub trait AudioTokenizer: Send {
     fn context(&self) -> Option<&IndexContext> {
         None
     }
+}
+
+/// A model on a device that has quantities with a sign, latents, in place of codes. It takes recordings whole.
+pub trait AudioLatents: Send {
+    /// Rate, channels and samples of a frame; there are no codebooks.
+    fn format(&self) -> &Format;
+
+    /// Largest magnitude of a latent.
+    fn limit(&self) -> u32;
+
+    /// Rows and columns of the latents of a recording of so many frames.
+    fn shape(&self, frames: usize) -> [usize; 2];
+
+    /// Latents of a recording, row after row.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for channels that the model does not have.
+    fn analyze(&self, channels: &[&[f32]]) -> Result<Vec<i32>, Error>;
+
+    /// `frames * hop` samples of every channel.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another number of latents, or larger ones than the model has.
+    fn synthesize(&self, latents: &[i32], frames: usize) -> Result<Vec<Vec<f32>>, Error>;
 }
 
 /// A model on a device, as the file layer sees it.
@@ -145,6 +180,11 @@ pub trait AudioCoder: Send {
 
     /// The model's codes, if it has codebooks.
     fn tokenizer(&self) -> Option<&dyn AudioTokenizer> {
+        None
+    }
+
+    /// The model's latents, if it has those in place of codes.
+    fn latents(&self) -> Option<&dyn AudioLatents> {
         None
     }
 

@@ -1,11 +1,11 @@
 //! A model of sound on a device.
 
-use codec_audio::coder::{AudioCoder, AudioTokenizer, Format, Reach};
+use codec_audio::coder::{AudioCoder, Format, Reach};
 use codec_audio::file::{self, Decoder, EncodeOptions, Encoded, Encoder, kilobits};
 use codec_audio::io::{Depth, Sound, Tags};
 use codec_audio::models::AudioModel;
 use codec_audio::pretrained;
-use codec_audio::tokens;
+use codec_audio::tokens::{self, TokenStream};
 use codec_core::container::{Container, Header, ModelId};
 use codec_core::error::Error;
 use codec_core::limits::Limits;
@@ -158,31 +158,48 @@ impl AudioCodec {
         Decoder::new(self.coder.as_ref(), header, limits)
     }
 
-    /// Codes of a recording by the first `codebooks` codebooks, for models with a codebook.
+    /// Codes of a recording by the first `codebooks` codebooks, all of them if `None`, for models with codebooks; latents of
+    /// one, for models with those.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for other models, and those of [`tokens::tokenize`].
+    /// As [`TokenStream`].
     pub fn tokenize(&self, sound: &Sound, codebooks: Option<usize>) -> Result<Tokens, Error> {
-        let ModelId { name, digest, .. } = &self.id;
-        tokens::tokenize(self.tokenizer()?, name, *digest, sound, codebooks)
+        tokens::tokenize(self.coder.as_ref(), &self.id, sound, codebooks)
     }
 
-    /// The recording of codes.
+    /// The same of a recording as it comes, of this rate in Hz; memory does not grow with its length, but for that of the codes.
+    /// A model that does not stream ([`AudioCodec::streams`]) keeps the recording all the same.
+    ///
+    /// # Errors
+    /// As [`TokenStream::new`].
+    pub fn tokenize_stream(
+        &self,
+        rate: u32,
+        channels: usize,
+        codebooks: Option<usize>,
+    ) -> Result<TokenStream<'_>, Error> {
+        TokenStream::new(self.coder.as_ref(), &self.id, rate, channels, codebooks)
+    }
+
+    /// The same of several recordings, those of each as [`AudioCodec::tokenize`] gives them, in batches of `seconds` seconds at
+    /// most with what pads the shorter ones. On the CPU they go side by side, each as if alone; on a GPU, whose sums may run in
+    /// another order where a batch is larger, a code that lies almost between two may be the other one.
+    pub fn tokenize_batch(
+        &self,
+        sounds: &[&Sound],
+        codebooks: Option<usize>,
+        seconds: f64,
+    ) -> Vec<Result<Tokens, Error>> {
+        tokens::tokenize_batch(self.coder.as_ref(), &self.id, sounds, codebooks, seconds)
+    }
+
+    /// The recording of codes or latents.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] or [`Error::WeightsMismatch`] for tokens of another model, and those of
     /// [`tokens::detokenize`].
     pub fn detokenize(&self, tokens: &Tokens, limits: &Limits) -> Result<Sound, Error> {
         open::check(&tokens.model, tokens.digest, &self.id)?;
-        tokens::detokenize(self.tokenizer()?, tokens, limits)
-    }
-
-    fn tokenizer(&self) -> Result<&dyn AudioTokenizer, Error> {
-        self.coder.tokenizer().ok_or_else(|| {
-            Error::unsupported(format!(
-                "tokens of model '{}': it has no codebook",
-                self.id.name
-            ))
-        })
+        tokens::detokenize(self.coder.as_ref(), tokens, limits)
     }
 }

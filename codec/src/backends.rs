@@ -87,7 +87,9 @@ pub fn trace(model: &AnyModel, inputs: &Tensors, device: &Device) -> Result<Tens
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu {
-    use codec_audio::coder::{AudioCoder, AudioTokenizer, ChunkCoder, Codes, Format, Reach};
+    use codec_audio::coder::{
+        AudioCoder, AudioLatents, AudioTokenizer, ChunkCoder, Codes, Format, Reach,
+    };
     use codec_core::error::Error;
     use codec_image::coder::{
         DecodedTile, EncodedTile, ImageCoder, Quality, Rates, RgbTile, TileOptions,
@@ -220,6 +222,10 @@ mod gpu {
             self.coder.tokenizer().map(|_| self as &dyn AudioTokenizer)
         }
 
+        fn latents(&self) -> Option<&dyn AudioLatents> {
+            self.coder.latents().map(|_| self as &dyn AudioLatents)
+        }
+
         fn parts(&self) -> Option<&dyn ChunkCoder> {
             self.coder.parts().map(|_| self as &dyn ChunkCoder)
         }
@@ -263,8 +269,48 @@ mod gpu {
             guard(&self.device, || self.inner()?.tokenize(channels, codebooks))
         }
 
+        fn tokenize_batch(
+            &self,
+            batch: &[Vec<&[f32]>],
+            codebooks: usize,
+        ) -> Result<Vec<Codes>, Error> {
+            guard(&self.device, || {
+                self.inner()?.tokenize_batch(batch, codebooks)
+            })
+        }
+
         fn detokenize(&self, codes: &Codes) -> Result<Vec<Vec<f32>>, Error> {
             guard(&self.device, || self.inner()?.detokenize(codes))
+        }
+    }
+    impl GuardedAudio {
+        fn own_latents(&self) -> Result<&dyn AudioLatents, Error> {
+            self.coder.latents().ok_or_else(no_tokens)
+        }
+    }
+
+    impl AudioLatents for GuardedAudio {
+        fn format(&self) -> &Format {
+            self.coder.format()
+        }
+
+        fn limit(&self) -> u32 {
+            self.coder.latents().map_or(0, AudioLatents::limit)
+        }
+
+        fn shape(&self, frames: usize) -> [usize; 2] {
+            let latents = self.coder.latents();
+            latents.map_or([0; 2], |latents| latents.shape(frames))
+        }
+
+        fn analyze(&self, channels: &[&[f32]]) -> Result<Vec<i32>, Error> {
+            guard(&self.device, || self.own_latents()?.analyze(channels))
+        }
+
+        fn synthesize(&self, latents: &[i32], frames: usize) -> Result<Vec<Vec<f32>>, Error> {
+            guard(&self.device, || {
+                self.own_latents()?.synthesize(latents, frames)
+            })
         }
     }
 }

@@ -70,6 +70,7 @@ pub mod sound {
         Depth, FileFormat, Sound, SoundInfo, SoundReader, Tags, WavHeader, is_sound, read,
         sample_bytes, write,
     };
+    pub use codec_audio::tokens::TokenStream;
 }
 
 /// What only the tests of this crate use.

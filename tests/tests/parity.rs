@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use codec::internals::weights::{HostTensor, Tensors, Values};
 use codec::internals::{AnyModel, audio_coder, trace};
 use codec::models::{self, Imported};
-use codec::{Codec, Device, EncodeOptions, Limits, Profile, RateGoal};
+use codec::sound::{Depth, Sound};
+use codec::{AudioCodec, Codec, Device, EncodeOptions, ErrorKind, Limits, Profile, RateGoal};
 use codec_tests::picture::{largest_difference, photo};
 use codec_tests::{data, devices};
 
@@ -431,6 +432,62 @@ fn exchange_sound(case: &Path, name: &str, imported: &Imported, devices: &[Devic
     }
 }
 
+/// Tokens of recordings in a batch are those of each alone: all of them on the CPU, all but the closest decisions elsewhere.
+fn batches(case: &Path, family: &Family, imported: &Imported, devices: &[Device]) {
+    let Coded::Sound(name) = family.coded else {
+        return;
+    };
+    let (all, _) = Tensors::from_safetensors(&read(&case.join("io.safetensors"))).expect("tensors");
+    let sound = all.get(name).expect("samples");
+    let time = *sound.shape().last().expect("dimensions");
+    let samples = sound.as_floats().expect("samples");
+    let weights = imported.file.to_bytes().expect("a weights file");
+    for device in devices {
+        let codec = AudioCodec::open(None, Some(&weights), device).expect("a codec");
+        let (rate, channels) = (codec.format().rate, usize::from(codec.format().channels));
+        let cut = |length: usize| {
+            let channels = samples.chunks(time).take(channels);
+            let channels = channels.map(|channel| channel[..length].to_vec()).collect();
+            Sound::new(rate, channels, Depth::Int16).expect("a sound")
+        };
+        let sounds = [time, time / 2, 1, time - 1, 0, time / 3, time].map(cut);
+        let found = codec.tokenize_batch(&sounds.each_ref(), None, 1e3);
+        if let Err(error) = &found[0] {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            println!("{}: no tokens", case.display());
+            return;
+        }
+        let (mut wrong, mut total) = (0, 0);
+        for (sound, found) in sounds.iter().zip(found) {
+            let (found, alone) = (
+                found.expect("tokens"),
+                codec.tokenize(sound, None).expect("tokens"),
+            );
+            assert_eq!(found.shape(), alone.shape());
+            let back = codec
+                .detokenize(&alone, &Limits::default())
+                .expect("a sound");
+            assert_eq!(back.samples(), sound.samples());
+            let codes = found.codes().iter().zip(alone.codes());
+            let latents = found.latents().iter().zip(alone.latents());
+            wrong += codes.filter(|(a, b)| a != b).count();
+            wrong += latents.filter(|(a, b)| a != b).count();
+            total += found.shape().iter().product::<usize>();
+        }
+        println!(
+            "{} on {}: {wrong} of {total} differ",
+            case.display(),
+            device.name()
+        );
+        let most = if device.name().contains("cpu") {
+            0
+        } else {
+            total / 50
+        };
+        assert!(wrong <= most);
+    }
+}
+
 fn family(folder: &str) {
     let family = FAMILIES
         .iter()
@@ -444,6 +501,7 @@ fn family(folder: &str) {
             reproduces(&case, family, &imports[0].1, device);
         }
         exchange(&case, family, &imports[0].1, &devices);
+        batches(&case, family, &imports[0].1, &devices);
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file per command. To add one: a file here, a variant in [`Command`], a line in [`run`].
 
+mod ahead;
 pub mod bench;
 mod bench_train;
 pub mod codebook;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use codec::sound::{
     Decoder, Depth, EncodeOptions, FileFormat, Sound, SoundReader, WavHeader, sample_bytes, write,
 };
-use codec::{AudioCodec, Header, Limits, Part, SectionId, StreamReader, Tokens};
+use codec::{Alphabet, AudioCodec, Header, Limits, Part, SectionId, StreamReader, Tokens};
 use serde_json::{Value, json};
 
 use crate::batch::Outcome;
@@ -287,30 +287,69 @@ pub fn decode_stream(
     ))
 }
 
-/// Codes of a sound.
+/// What is told of a sound that became tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// Its length.
+    pub seconds: f64,
+    rate: u32,
+    channels: usize,
+}
+
+impl Heard {
+    /// Of a sound in memory.
+    pub fn of(sound: &Sound) -> Self {
+        Self {
+            seconds: sound.seconds(),
+            rate: sound.rate,
+            channels: sound.channels.len(),
+        }
+    }
+}
+
+/// Tokens of a sound as it is read.
 pub fn tokenize(
     codec: &AudioCodec,
-    reader: SoundReader,
+    mut reader: SoundReader,
     codebooks: Option<usize>,
-) -> anyhow::Result<(Tokens, Sound)> {
-    let sound = reader.read_all()?;
-    Ok((codec.tokenize(&sound, codebooks)?, sound))
+    progress: &mut dyn FnMut(usize, usize),
+) -> anyhow::Result<(Tokens, Heard)> {
+    let info = reader.info().clone();
+    let channels = usize::from(info.channels);
+    let mut stream = codec.tokenize_stream(info.rate, channels, codebooks)?;
+    let (mut samples, total) = (0, info.samples.unwrap_or(0) as usize);
+    while let Some(block) = reader.next_block()? {
+        let slices: Vec<&[f32]> = block.iter().map(Vec::as_slice).collect();
+        samples += slices.first().map_or(0, |s| s.len());
+        stream.push(&slices)?;
+        progress(samples, total.max(samples));
+    }
+    let heard = Heard {
+        seconds: samples as f64 / f64::from(info.rate),
+        rate: info.rate,
+        channels,
+    };
+    Ok((stream.finish()?, heard))
 }
 
 /// The result of [`tokenize`], written as `bytes` bytes.
 pub fn tokenized(
     tokens: &Tokens,
-    sound: &Sound,
+    heard: &Heard,
     bytes: usize,
     elapsed: Duration,
     fields: Value,
 ) -> Outcome {
-    let detail = format!("{} codes  {}", tokens.codes().len(), size(bytes as u64));
-    let channels = sound.channels.len();
+    let count: usize = tokens.shape().iter().product();
+    let what = match tokens.alphabet() {
+        Alphabet::Codes { .. } => "codes".to_owned(),
+        latents => latents.to_string(),
+    };
+    let detail = format!("{count} {what}  {}", size(bytes as u64));
     outcome(
-        sound.seconds(),
-        sound.rate,
-        channels,
+        heard.seconds,
+        heard.rate,
+        heard.channels,
         detail,
         elapsed,
         fields,

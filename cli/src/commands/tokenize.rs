@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
@@ -11,6 +11,8 @@ use codec::{
 };
 use serde_json::{Value, json};
 
+use super::ahead::{Ahead, Opened, Ready};
+use super::sound::Heard;
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
 use crate::console::{Console, shown, size, time};
@@ -23,8 +25,12 @@ Examples:
   codec tokenize photo.png -m vqgan-f16             write photo.npy beside it
   codec tokenize photo.png codes.jsonl -m vqgan-f16 the format follows the name
   codec tokenize photos -d latents -m walloc-16x    signed latents to learn on
+  codec tokenize speech -d codes --batch-seconds 60 many short recordings at once
   codec tokenize photo.png -m vqgan-f16 --lose 0.2  as if a fifth of the codes got lost
   codec tokenize photos -d codes -m vqgan-f16 --manifest codes/all.jsonl -n";
+
+/// Most seconds of a batch.
+const BATCH_SECONDS: f64 = 86_400.0;
 
 /// Options of `codec tokenize`.
 #[derive(Debug, Args)]
@@ -48,6 +54,9 @@ pub struct TokenizeArgs {
     /// Take every N-th file only, from the I-th on: I/N with I from 1
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<(usize, usize)>,
+    /// Take sounds in batches of N seconds, padded; the codes stay the same
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub batch_seconds: Option<f64>,
     /// Write a JSON line per finished file to this file; -n goes on with it
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
@@ -78,6 +87,14 @@ fn share(text: &str) -> Result<f64, String> {
         return Ok(share);
     }
     Err("expected 0 to 1".to_owned())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if seconds > 0.0 && seconds <= BATCH_SECONDS {
+        return Ok(seconds);
+    }
+    Err(format!("expected a number above 0, up to {BATCH_SECONDS}"))
 }
 
 /// Which of `count` codes are lost, the same ones on every call.
@@ -133,6 +150,9 @@ pub fn run(args: &TokenizeArgs, console: &Console) -> anyhow::Result<Status> {
         },
         pictures: None,
         sounds: None,
+        ahead: args
+            .batch_seconds
+            .map(|seconds| Ahead::new(&jobs, seconds, args.output.force)),
         heard: 0.0,
     };
     let started = Instant::now();
@@ -141,8 +161,8 @@ pub fn run(args: &TokenizeArgs, console: &Console) -> anyhow::Result<Status> {
         &args.output,
         console,
         "codec.tokenize/1",
-        &mut |job, _| {
-            let outcome = session.tokenize(job)?;
+        &mut |job, progress| {
+            let outcome = session.tokenize(job, progress)?;
             if let Some(manifest) = &mut manifest {
                 // At once, so that an interrupted run can be gone on with.
                 let line = line(job, &outcome.json);
@@ -198,13 +218,22 @@ struct Session<'a> {
     pictures: Option<Codec>,
     /// Opened for the first sound.
     sounds: Option<AudioCodec>,
+    /// Reads ahead for batches of sounds.
+    ahead: Option<Ahead<'a>>,
     /// Seconds of sound so far.
     heard: f64,
 }
 
 impl Session<'_> {
-    fn tokenize(&mut self, job: &Job) -> anyhow::Result<Outcome> {
+    fn tokenize(
+        &mut self,
+        job: &Job,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> anyhow::Result<Outcome> {
         let started = Instant::now();
+        if let Some(ready) = self.ahead.as_mut().and_then(|ahead| ahead.turn(job)) {
+            return self.put_ready(ready, job);
+        }
         let (weights, device) = (self.weights.as_deref(), &self.device);
         match media::open(&job.source, &self.limits)? {
             Input::Picture(bytes) => {
@@ -215,28 +244,54 @@ impl Session<'_> {
                 let codec = self.pictures.insert(codec);
                 picture(self.args, codec, &self.limits, &bytes, job, started)
             }
-            Input::Sound(reader) => {
+            Input::Sound(mut reader) => {
                 let codec = match self.sounds.take() {
                     Some(codec) => codec,
                     None => AudioCodec::open(self.model, weights, device)?,
                 };
                 let codec = self.sounds.insert(codec);
-                let (tokens, heard) = super::sound::tokenize(codec, *reader, self.args.codebooks)?;
-                let tokens = lose(self.args, tokens)?;
-                let bytes = format(self.args, job).write(&tokens, self.args.layout)?;
-                job.target.write(&bytes, self.args.output.force)?;
-                self.heard += heard.seconds();
-                let fields = fields(self.args, &tokens, bytes.len());
-                let elapsed = started.elapsed();
-                Ok(super::sound::tokenized(
-                    &tokens,
-                    &heard,
-                    bytes.len(),
-                    elapsed,
-                    fields,
-                ))
+                let codebooks = self.args.codebooks;
+                if let Some(ahead) = &mut self.ahead {
+                    match ahead.open(*reader, codec, codebooks, &self.limits)? {
+                        Opened::Ready(ready) => return self.put_ready(*ready, job),
+                        Opened::Alone(alone) => reader = alone,
+                    }
+                }
+                let (tokens, heard) = super::sound::tokenize(codec, *reader, codebooks, progress)?;
+                self.put(tokens, &heard, job, || started.elapsed())
             }
         }
+    }
+
+    fn put_ready(&mut self, ready: Ready, job: &Job) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
+        let spent = ready.spent;
+        self.put(ready.tokens?, &ready.heard, job, || {
+            spent + started.elapsed()
+        })
+    }
+
+    /// Writes the tokens of a sound; `elapsed` tells how long all of it took.
+    fn put(
+        &mut self,
+        tokens: Tokens,
+        heard: &Heard,
+        job: &Job,
+        elapsed: impl FnOnce() -> Duration,
+    ) -> anyhow::Result<Outcome> {
+        let tokens = lose(self.args, tokens)?;
+        let bytes = format(self.args, job).write(&tokens, self.args.layout)?;
+        job.target.write(&bytes, self.args.output.force)?;
+        self.heard += heard.seconds;
+        let fields = fields(self.args, &tokens, bytes.len());
+        let elapsed = elapsed();
+        Ok(super::sound::tokenized(
+            &tokens,
+            heard,
+            bytes.len(),
+            elapsed,
+            fields,
+        ))
     }
 }
 
@@ -351,7 +406,7 @@ mod tests {
     #[test]
     fn every_option_parses() {
         let args = tokenize(
-            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 --lose 0.2 \
+            "a.png b.png --format jsonl --layout delay --codebooks 3 --manifest m.jsonl --limit-pixels 5 --lose 0.2 --batch-seconds 30 \
              -m vqgan-f16 --weights w.bin -d out -n --json",
         );
         assert_eq!(args.format, Some(TokenFormat::Jsonl));
@@ -359,11 +414,15 @@ mod tests {
         assert_eq!(args.manifest, Some("m.jsonl".into()));
         assert_eq!(args.limit_pixels, 5);
         assert_eq!(args.lose, Some(0.2));
+        assert_eq!(args.batch_seconds, Some(30.0));
         for wrong in [
             "--format csv",
             "--layout random",
             "--codebooks none",
             "--lose 2",
+            "--batch-seconds 0",
+            "--batch-seconds nan",
+            "--batch-seconds 1e9",
         ] {
             let parsed = crate::args::tests::parse(&format!("tokenize a.png {wrong}"));
             assert!(parsed.is_err(), "{wrong}");

@@ -225,6 +225,73 @@ fn codes_return_as_sound() {
 }
 
 #[test]
+fn batches_write_the_codes_of_every_file() {
+    let sandbox = crate::sandbox();
+    for (name, rate, channels, samples) in [
+        ("in/a.wav", 24_000, 1, 20_000),
+        ("in/b.flac", 44_100, 2, 9000),
+        ("in/c.wav", 24_000, 1, 0),
+        ("in/d.wav", 8000, 1, 80_000),
+        ("in/deep/e.wav", 24_000, 1, 19_999),
+        ("in/f.wav", 24_000, 1, 24_000),
+    ] {
+        put(&sandbox, name, &sound(rate, channels, samples));
+    }
+    let names = ["a", "b", "c", "d", "deep/e", "f"];
+    sandbox.run("tokenize in -d alone").ends_in(0);
+    // A file of ten seconds does not fit into a batch of three, and goes alone.
+    for (options, folder) in [("3", "three"), ("3600", "all"), ("0.01", "none")] {
+        let line = format!("tokenize in -d {folder} --batch-seconds {options} --json");
+        let run = sandbox.run(&line).ends_in(0);
+        let inputs: Vec<_> = run
+            .json()
+            .iter()
+            .map(|line| line["input"].clone())
+            .collect();
+        assert_eq!(inputs.len(), names.len());
+        for (input, name) in inputs.iter().zip(["a", "b", "c", "d", "e", "f"]) {
+            let input = input.as_str().expect("a path");
+            let stem = std::path::Path::new(input).file_stem();
+            assert_eq!(stem.and_then(|stem| stem.to_str()), Some(name), "{input}");
+        }
+        assert!(run.stderr.contains("hours an hour"), "{}", run.stderr);
+        for name in names {
+            let (alone, batch) = (format!("alone/{name}.npy"), format!("{folder}/{name}.npy"));
+            assert!(
+                sandbox.get(&alone) == sandbox.get(&batch),
+                "{folder}/{name}"
+            );
+        }
+    }
+    // Bad files are told, files that are there stay, and the others go on.
+    sandbox.put("in/e.wav", b"RIFF\0\0\0\0WAVEfmt ");
+    sandbox.remove("all/b.npy");
+    sandbox.remove("all/f.npy");
+    sandbox.put("all/a.npy", b"kept");
+    let line = "tokenize in -d all --batch-seconds 60 -n --json --manifest m.jsonl";
+    let run = sandbox.run(line).ends_in(1);
+    let failed = |line: &&serde_json::Value| line["error"].is_string();
+    assert_eq!(
+        run.json().iter().filter(failed).count(),
+        1,
+        "{}",
+        run.stderr
+    );
+    assert_eq!(sandbox.get("all/a.npy"), b"kept");
+    for name in ["b", "f"] {
+        let (alone, batch) = (format!("alone/{name}.npy"), format!("all/{name}.npy"));
+        assert!(sandbox.get(&alone) == sandbox.get(&batch), "{name}");
+    }
+    let manifest = String::from_utf8(sandbox.get("m.jsonl")).expect("text");
+    assert_eq!(manifest.lines().count(), 2);
+    let line = "tokenize in/a.wav -o x.npy --batch-seconds 60 --codebooks 99";
+    sandbox.run(line).ends_in(2);
+    let line = "tokenize - -o x.npy --batch-seconds 60";
+    sandbox.feed(line, &sandbox.get("in/a.wav")).ends_in(0);
+    assert!(sandbox.get("x.npy") == sandbox.get("alone/a.npy"));
+}
+
+#[test]
 fn damage_is_told() {
     let Some(sandbox) = with_models() else { return };
     put(&sandbox, "a.wav", &sound(24_000, 1, 5000));

@@ -11,6 +11,8 @@
 mod analysis;
 mod decoder;
 mod encoder;
+#[cfg(test)]
+mod hostile;
 mod options;
 mod synthesis;
 #[cfg(test)]
@@ -25,7 +27,7 @@ pub use options::{
     Chunk, DEFAULT_CHUNK_SECONDS, EncodeOptions, PASS_SECONDS, Rate, Stereo, kilobits, step_of,
 };
 
-pub(crate) use analysis::{Analyzer, own};
+pub(crate) use analysis::{Analyzer, Pass, own};
 pub(crate) use options::{audio_info, check_frames};
 pub(crate) use synthesis::{Assembler, Synthesizer};
 

@@ -17,10 +17,13 @@ mod features;
 mod fourier;
 mod given;
 pub mod quantizers;
+mod ragged;
 pub mod seanet;
 pub mod srvq;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod trace;
 pub mod walloc1d;

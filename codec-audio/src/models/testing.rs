@@ -1,7 +1,9 @@
 //! Models with random weights for the tests of families, and what every coder must do.
 
+use burn::backend::Autodiff;
 use burn_flex::Flex;
 use codec_core::Digest;
+use codec_core::backend::CodecBackend;
 use codec_core::weights::{HostTensor, Loader, Tensors};
 
 use super::family::{AudioFamily, Model};
@@ -61,6 +63,42 @@ pub(crate) fn recording(channels: usize, samples: usize) -> Vec<Vec<f32>> {
 
 pub(crate) fn slices(channels: &[Vec<f32>]) -> Vec<&[f32]> {
     channels.iter().map(Vec::as_slice).collect()
+}
+
+/// Codes of a batch, whether padded in one tensor or side by side, are those of every recording alone.
+pub(crate) fn batches<F: AudioFamily>(model: &Model<F>, lengths: &[usize]) {
+    let device = Default::default();
+    let alone = F::coder::<Flex>(model, &device).expect("a model");
+    // Autodiff has the processor's kernels and the other devices' way with batches.
+    let padded = F::coder::<Autodiff<Flex>>(model, &device).expect("a model");
+    const { assert!(Flex::SIDE_BY_SIDE && !Autodiff::<Flex>::SIDE_BY_SIDE) };
+    same_batches(alone.as_ref(), padded.as_ref(), lengths);
+}
+
+/// The same with models on their devices.
+pub(crate) fn same_batches(alone: &dyn AudioCoder, padded: &dyn AudioCoder, lengths: &[usize]) {
+    let channels = alone.format().channels.into();
+    let sounds: Vec<_> = lengths.iter().map(|&n| recording(channels, n)).collect();
+    let batch: Vec<_> = sounds.iter().map(|sound| slices(sound)).collect();
+    let alone = alone.tokenizer().expect("a tokenizer");
+    let padded = padded.tokenizer().expect("a tokenizer");
+    let all = alone.format().codebooks.len();
+    for codebooks in [1, all] {
+        let wanted: Vec<_> = batch
+            .iter()
+            .map(|channels| alone.tokenize(channels, codebooks).expect("codes"))
+            .collect();
+        for (way, tokenizer) in [("side by side", alone), ("padded", padded)] {
+            let found = tokenizer.tokenize_batch(&batch, codebooks).expect("codes");
+            assert!(found == wanted, "{way}, {codebooks} codebooks");
+        }
+        let found = padded.tokenize_batch(&[], codebooks).expect("codes");
+        assert!(found.is_empty());
+    }
+    for tokenizer in [alone, padded] {
+        assert!(tokenizer.tokenize_batch(&batch, all + 1).is_err());
+        assert!(tokenizer.tokenize_batch(&[vec![], vec![]], 1).is_err());
+    }
 }
 
 /// Every length and rate comes back with its length, twice the same way; damage is noticed or decoded, never a panic.

@@ -3,14 +3,17 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use codec_core::Error;
+use codec_core::backend::CodecBackend;
+use rayon::prelude::*;
 
+use super::ragged::Ragged;
 use crate::coder::{AudioTokenizer, Codes, Format, Reach};
 
 /// What a family's networks do.
-pub(crate) trait TokenNetwork<B: Backend>: Send {
-    /// Codes of the first `codebooks` codebooks, `[l]` each, of a signal `[1, channels, t]` with t a positive multiple of the
-    /// hop.
-    fn codes(&self, x: Tensor<B, 3>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error>;
+pub(crate) trait TokenNetwork<B: Backend>: Send + Sync {
+    /// Codes of the first `codebooks` codebooks of signals `[n, channels, t]` of at least a sample each, zeros behind the ends
+    /// of the shorter ones: `[n l]` each, l the frames of the longest. Those of a signal's own frames are as if it were alone.
+    fn codes(&self, x: Ragged<B>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error>;
 
     /// A signal `[1, channels, about hop l]` of codes, `[l]` each.
     fn samples(&self, codes: &[Tensor<B, 1, Int>]) -> Result<Tensor<B, 3>, Error>;
@@ -26,7 +29,56 @@ pub(crate) struct Tokenizer<B: Backend, N> {
     pub whole_frames: bool,
 }
 
-impl<B: Backend, N: TokenNetwork<B>> AudioTokenizer for Tokenizer<B, N> {
+impl<B: CodecBackend, N: TokenNetwork<B>> Tokenizer<B, N> {
+    /// Codes of recordings of which none is empty, in one pass of the network.
+    fn pass(&self, batch: &[&[&[f32]]], codebooks: usize) -> Result<Vec<Codes>, Error> {
+        let hop = self.format.hop as usize;
+        let (mut items, mut frames) = (Vec::with_capacity(batch.len()), Vec::new());
+        for channels in batch {
+            let samples = samples_of(channels, &self.format)?;
+            let own = samples.div_ceil(hop);
+            let length = if self.whole_frames {
+                own * hop
+            } else {
+                samples
+            };
+            items.push(to_device::<B>(channels, length, &self.device));
+            frames.push(own);
+        }
+        let longest = frames.iter().copied().max().unwrap_or(0);
+        let mut all = vec![Vec::new(); batch.len()];
+        for codes in self.network.codes(Ragged::of(items), codebooks)? {
+            let codes = codes.into_data();
+            let codes: Vec<u32> = codes.iter::<i64>().map(|code| code as u32).collect();
+            let rows = codes.chunks(longest.max(1)).zip(&frames);
+            for (values, (row, &own)) in all.iter_mut().zip(rows) {
+                values.extend(row.iter().take(own));
+            }
+        }
+        let check = |(values, own): (Vec<u32>, usize)| {
+            if values.len() == codebooks * own {
+                return Ok(Codes { values, codebooks });
+            }
+            Err(Error::Device {
+                device: std::any::type_name::<B>().into(),
+                reason: format!("{} codes for {own} frames", values.len()),
+            })
+        };
+        all.into_iter().zip(frames).map(check).collect()
+    }
+
+    fn check_codebooks(&self, codebooks: usize) -> Result<(), Error> {
+        let there = self.format.codebooks.len();
+        if (1..=there).contains(&codebooks) {
+            return Ok(());
+        }
+        Err(Error::bad_parameter(format!(
+            "{codebooks} codebooks of a model with {there}"
+        )))
+    }
+}
+
+impl<B: CodecBackend, N: TokenNetwork<B>> AudioTokenizer for Tokenizer<B, N> {
     fn format(&self) -> &Format {
         &self.format
     }
@@ -36,38 +88,45 @@ impl<B: Backend, N: TokenNetwork<B>> AudioTokenizer for Tokenizer<B, N> {
     }
 
     fn tokenize(&self, channels: &[&[f32]], codebooks: usize) -> Result<Codes, Error> {
-        let there = self.format.codebooks.len();
-        if !(1..=there).contains(&codebooks) {
-            return Err(Error::bad_parameter(format!(
-                "{codebooks} codebooks of a model with {there}"
-            )));
-        }
-        let samples = samples_of(channels, &self.format)?;
-        if samples == 0 {
+        self.check_codebooks(codebooks)?;
+        if samples_of(channels, &self.format)? == 0 {
             return Ok(Codes {
                 values: Vec::new(),
                 codebooks,
             });
         }
-        let hop = self.format.hop as usize;
-        let frames = samples.div_ceil(hop);
-        let length = if self.whole_frames {
-            frames * hop
-        } else {
-            samples
+        let codes = self.pass(&[channels], codebooks)?;
+        Ok(codes.into_iter().next().unwrap_or_default())
+    }
+
+    fn tokenize_batch(&self, batch: &[Vec<&[f32]>], codebooks: usize) -> Result<Vec<Codes>, Error> {
+        if B::SIDE_BY_SIDE {
+            let each = batch.par_iter();
+            return each
+                .map(|channels| self.tokenize(channels, codebooks))
+                .collect();
+        }
+        self.check_codebooks(codebooks)?;
+        let mut there = Vec::with_capacity(batch.len());
+        for channels in batch {
+            if samples_of(channels, &self.format)? > 0 {
+                there.push(channels.as_slice());
+            }
+        }
+        let none = Codes {
+            values: Vec::new(),
+            codebooks,
         };
-        let x = to_device::<B>(channels, length, &self.device);
-        let mut values = Vec::with_capacity(codebooks * frames);
-        for codes in self.network.codes(x, codebooks)? {
-            values.extend(codes.into_data().iter::<i64>().map(|code| code as u32));
+        if there.is_empty() {
+            return Ok(vec![none; batch.len()]);
         }
-        if values.len() != codebooks * frames {
-            return Err(Error::Device {
-                device: std::any::type_name::<B>().into(),
-                reason: format!("{} codes for {frames} frames", values.len()),
-            });
-        }
-        Ok(Codes { values, codebooks })
+        let mut found = self.pass(&there, codebooks)?.into_iter();
+        let empty = |channels: &Vec<&[f32]>| channels.iter().all(|channel| channel.is_empty());
+        let all = batch.iter().map(|channels| match empty(channels) {
+            true => none.clone(),
+            false => found.next().unwrap_or_default(),
+        });
+        Ok(all.collect())
     }
 
     fn detokenize(&self, codes: &Codes) -> Result<Vec<Vec<f32>>, Error> {

@@ -89,8 +89,14 @@ pub trait CodecBackend:
     + WindowOps
     + SignalOps
 {
+    /// Whether items of different lengths go side by side, each by itself on a thread of this machine, instead of padded in
+    /// one tensor. A processor gains nothing from padding, and its kernels cut their sums by the shape of the whole tensor: the
+    /// last bits of an item would depend on its neighbours.
+    const SIDE_BY_SIDE: bool = false;
 }
 
-impl CodecBackend for Flex {}
+impl CodecBackend for Flex {
+    const SIDE_BY_SIDE: bool = true;
+}
 impl<C: CheckpointStrategy> CodecBackend for Autodiff<Flex, C> {}
 plain_on_gpu!(CodecBackend);

@@ -197,6 +197,17 @@ impl Tokens {
         }
     }
 
+    /// Latents, for models with those.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for codes.
+    pub fn expect_latents(&self) -> Result<&[i32], Error> {
+        match self.alphabet() {
+            Alphabet::Latents { .. } => Ok(self.latents()),
+            found => Err(Error::malformed(format!("{found} where latents belong"))),
+        }
+    }
+
     /// The integers of either kind, in the order of [`Tokens::shape`], gaps where codes are lost.
     fn integers(&self) -> Vec<i64> {
         let gap = self.alphabet().gap();

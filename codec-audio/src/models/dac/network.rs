@@ -13,6 +13,7 @@ use codec_core::weights::Loader;
 use super::DacConfig;
 use super::lengths::{DILATIONS, LAST_TAPS, TAPS};
 use crate::models::features::{from_rows, to_rows};
+use crate::models::ragged::{Mask, Ragged};
 use crate::models::tokenizer::TokenNetwork;
 
 /// What is beyond the ends of a signal.
@@ -68,7 +69,8 @@ impl<B: CodecBackend> DacNetwork<B> {
                 "{samples} samples are too few for a frame"
             )));
         }
-        self.encoder.forward(x, ends, |_, _| Ok(()))
+        let mask = Mask::default();
+        self.encoder.forward(x, ends, &mask, |_, _| Ok(()))
     }
 
     /// Codes of features by the first codebooks, with all that training looks at.
@@ -106,8 +108,11 @@ impl<B: CodecBackend> DacNetwork<B> {
 }
 
 impl<B: CodecBackend> TokenNetwork<B> for DacNetwork<B> {
-    fn codes(&self, x: Tensor<B, 3>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
-        let features = self.encode(x, Ends::Zeros)?;
+    fn codes(&self, x: Ragged<B>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
+        let mask = x.mask();
+        let features = self
+            .encoder
+            .forward(x.x, Ends::Zeros, &mask, |_, _| Ok(()))?;
         Ok(self.quantize(features, codebooks).codes)
     }
 
@@ -221,23 +226,27 @@ impl<B: CodecBackend> Encoder<B> {
         }
     }
 
+    /// The mask, of whole frames, puts zeros behind the ends of shorter items, which every layer then sees there. Activations
+    /// keep them.
     pub(super) fn forward(
         &self,
         x: Tensor<B, 3>,
         ends: Ends,
+        mask: &Mask,
         mut watch: impl Watch<B>,
     ) -> Result<Tensor<B, 3>, Error> {
-        let mut x = centred(&self.input, x, ends);
+        let mut x = mask.apply(centred(&self.input, x, ends));
         watch(0, &x)?;
         for (number, stage) in (1..).zip(&self.stages) {
             for unit in &stage.units {
-                x = unit.forward(x, ends);
+                x = mask.apply(unit.forward(x, ends));
             }
             let sides = half(stage.conv.stride, ends);
             let seen = stage.snake.forward(x);
-            x = stage
+            let out = stage
                 .conv
                 .forward(seen, sides, Border::Zeros, Activation::None);
+            x = mask.apply(out);
             watch(number, &x)?;
         }
         x = self.snake.forward(x);

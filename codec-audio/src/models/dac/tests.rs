@@ -2,7 +2,7 @@ use burn_flex::{Flex, FlexDevice};
 
 use super::*;
 use crate::coder::{AudioCoder, Codes, Reach};
-use crate::models::testing::{random_model, recording, round_trips, slices};
+use crate::models::testing::{batches, random_model, recording, round_trips, slices};
 
 fn config(rates: [usize; 2]) -> DacConfig {
     DacConfig {
@@ -29,6 +29,15 @@ fn files_keep_their_length() {
     round_trips(coder([2, 4]).as_ref(), &[1, 7, 8, 9, 300]);
     // An odd stride gives a few samples less; they are zeros.
     round_trips(coder([5, 2]).as_ref(), &[1, 10, 11, 300]);
+}
+
+#[test]
+fn batches_are_the_recordings() {
+    for rates in [[2, 4], [5, 2]] {
+        let model = random_model::<Dac>(config(rates));
+        batches(&model, &[300, 1, 8, 0, 9, 301, 2000, 300]);
+        batches(&model, &[77, 77]);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use codec_core::weights::Tensors;
 use super::{Dac, DacNetwork, Ends};
 use crate::models::family::Model;
 use crate::models::features::from_rows;
+use crate::models::ragged::Mask;
 use crate::models::trace::{Order, Traced, cases, number, signal};
 
 /// Everything that follows from every `audio`, with the codebooks that `n_codebooks` counts. Where `z` is an input as well, no
@@ -47,9 +48,12 @@ fn padded<B: CodecBackend>(
     let missing = time.next_multiple_of(model.config.hop()) - time;
     let x = B::extend(x, [0, missing], Border::Zeros);
     traced.put("audio_padded", x.clone())?;
-    let features = network.encoder.forward(x, Ends::Zeros, |number, part| {
-        traced.put(&format!("encoder.block.{number}"), part.clone())
-    })?;
+    let mask = Mask::default();
+    let features = network
+        .encoder
+        .forward(x, Ends::Zeros, &mask, |number, part| {
+            traced.put(&format!("encoder.block.{number}"), part.clone())
+        })?;
     traced.put("encoder.out", features.clone())?;
     let found = network.quantize(features, codebooks);
     traced.codes("codes", &found.codes, n, Order::ItemBookFrame)?;

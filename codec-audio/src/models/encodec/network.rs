@@ -8,6 +8,7 @@ use codec_core::weights::Loader;
 
 use super::EncodecConfig;
 use crate::models::features::{from_rows, to_rows};
+use crate::models::ragged::Ragged;
 use crate::models::seanet::Sequence;
 use crate::models::tokenizer::TokenNetwork;
 
@@ -63,8 +64,8 @@ impl<B: CodecBackend> EncodecNetwork<B> {
 }
 
 impl<B: CodecBackend> TokenNetwork<B> for EncodecNetwork<B> {
-    fn codes(&self, x: Tensor<B, 3>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
-        Ok(self.quantize(self.encoder.forward(x), codebooks))
+    fn codes(&self, x: Ragged<B>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
+        Ok(self.quantize(self.encoder.forward_ragged(x).x, codebooks))
     }
 
     fn samples(&self, codes: &[Tensor<B, 1, Int>]) -> Result<Tensor<B, 3>, Error> {

@@ -2,7 +2,7 @@ use burn_flex::{Flex, FlexDevice};
 
 use super::*;
 use crate::models::seanet::{Norm, SeanetConfig};
-use crate::models::testing::{random_model, round_trips};
+use crate::models::testing::{batches, random_model, round_trips};
 
 fn config(wide: bool) -> EncodecConfig {
     EncodecConfig {
@@ -45,6 +45,31 @@ fn files_keep_their_length() {
         let coder = Encodec::coder::<Flex>(&model, &FlexDevice).unwrap();
         assert_eq!(coder.format().steps, [1, 2, 4]);
         round_trips(coder.as_ref(), &[1, 8, 9, 198, 201, 500]);
+    }
+}
+
+#[test]
+fn batches_are_the_recordings() {
+    let narrow = config(false);
+    // Not causal and with other ends, too, whatever has been published.
+    let zeros = SeanetConfig {
+        pad_mode: "constant".into(),
+        causal: false,
+        ..narrow.seanet.clone()
+    };
+    let edges = SeanetConfig {
+        pad_mode: "replicate".into(),
+        norm: Norm::TimeGroupNorm,
+        ..narrow.seanet.clone()
+    };
+    for seanet in [narrow.seanet.clone(), zeros, edges] {
+        let config = EncodecConfig {
+            seanet,
+            ..narrow.clone()
+        };
+        let model = random_model::<Encodec>(config);
+        batches(&model, &[300, 1, 8, 0, 9, 301, 2000, 300]);
+        batches(&model, &[77, 77]);
     }
 }
 

@@ -9,6 +9,7 @@ use codec_core::layers::{
 use codec_core::weights::Loader;
 
 use super::{Norm, SeanetConfig};
+use crate::models::ragged::Ragged;
 
 /// Added to variances.
 const EPSILON: f64 = 1e-5;
@@ -87,23 +88,33 @@ impl<B: CodecBackend> Sequence<B> {
 
     /// Runs all layers.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.forward_ragged(Ragged::whole(x)).x
+    }
+
+    /// The same with items of different lengths, each as if alone.
+    pub(crate) fn forward_ragged(&self, x: Ragged<B>) -> Ragged<B> {
         let layers = self.layers.iter();
-        layers.fold(x, |x, (_, layer)| layer.forward(x))
+        layers.fold(x, |x, (_, layer)| layer.forward_ragged(x))
     }
 }
 
 impl<B: CodecBackend> SequenceLayer<B> {
     /// `[n, c, t]` with t at least 1, to what the layer makes of it.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.forward_ragged(Ragged::whole(x)).x
+    }
+
+    fn forward_ragged(&self, x: Ragged<B>) -> Ragged<B> {
         match self {
             Self::Conv(layer) => layer.forward(x, Activation::None),
-            Self::Transposed(layer) => layer.forward(x),
+            Self::Transposed(layer) => x.each(|x| layer.forward(x)),
             Self::Residual(layer) => layer.forward(x),
-            Self::Elu => B::elu(x),
-            Self::Memory(layer) => {
+            Self::Elu => x.map(B::elu),
+            // Memory looks back only, so that nothing behind an item's end gets into it.
+            Self::Memory(layer) => x.map(|x| {
                 let remembered = layer.forward(x.clone().swap_dims(1, 2));
                 x + remembered.swap_dims(1, 2)
-            }
+            }),
         }
     }
 }
@@ -229,21 +240,28 @@ impl<B: CodecBackend> PaddedConv<B> {
     }
 
     /// `[n, in, t]` to `[n, out, ceil(t / stride)]`.
-    fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
-        let sides = self.sides(x.dims()[2]);
+    fn forward(&self, x: Ragged<B>, activation: Activation) -> Ragged<B> {
         let after = match self.norm {
             Some(_) => Activation::None,
             None => activation,
         };
-        let out = if self.border == Border::Reflect && sides != [0, 0] {
-            self.conv
-                .forward(reflected(x, sides), [0, 0], Border::Zeros, after)
-        } else {
-            self.conv.forward(x, sides, self.border, after)
-        };
+        let out = x.each(|x| self.extended(x)).resized(
+            |time| self.conv.outputs(time, [0, 0]).unwrap_or(0),
+            |x| self.conv.forward(x, [0, 0], Border::Zeros, after),
+        );
         match &self.norm {
             None => out,
-            Some(norm) => activate(normalized(norm, out), activation),
+            Some(norm) => out.each(|x| activate(normalized(norm, x), activation)),
+        }
+    }
+
+    /// A signal with what lies around it.
+    fn extended(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let sides = self.sides(x.dims()[2]);
+        match self.border {
+            _ if sides == [0, 0] => x,
+            Border::Reflect => reflected(x, sides),
+            border => B::extend(x, sides, border),
         }
     }
 }
@@ -325,8 +343,8 @@ pub struct Residual<B: CodecBackend> {
 }
 
 impl<B: CodecBackend> Residual<B> {
-    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let inside = self.first.forward(B::elu(x.clone()), Activation::Elu);
+    fn forward(&self, x: Ragged<B>) -> Ragged<B> {
+        let inside = self.first.forward(x.clone().map(B::elu), Activation::Elu);
         let inside = self.second.forward(inside, Activation::None);
         match &self.shortcut {
             Some(shortcut) => shortcut.forward(x, Activation::None) + inside,
@@ -371,9 +389,10 @@ mod tests {
             for (kernel, stride) in [(10, 5), (4, 2), (7, 1), (16, 8)] {
                 for time in [1usize, 2, 3, 4, 7, 16, 17, 40] {
                     let x = Tensor::<Flex, 3>::ones([1, 1, time], &FlexDevice);
-                    let y = conv(kernel, stride, causal).forward(x, Activation::None);
+                    let y =
+                        conv(kernel, stride, causal).forward(Ragged::whole(x), Activation::None);
                     assert_eq!(
-                        y.dims()[2],
+                        y.x.dims()[2],
                         time.div_ceil(stride),
                         "{kernel}/{stride} {time}"
                     );

@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::coder::{AudioCoder, AudioTokenizer, Codes, Format, Reach, TokenCoder};
 use crate::models::family::{AudioFamily, Family, Model};
+use crate::models::ragged::Ragged;
 use crate::models::tokenizer::{TokenNetwork, Tokenizer};
 
 pub use config::SrvqConfig;
@@ -69,8 +70,9 @@ impl<B: CodecBackend> Network<B> {
 }
 
 impl<B: CodecBackend> TokenNetwork<B> for Network<B> {
-    fn codes(&self, x: Tensor<B, 3>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
-        self.autoencoder.codes(&self.transforms, x, codebooks)
+    /// Blocks look back, and windows and pitch find zeros behind the end of a recording anyway.
+    fn codes(&self, x: Ragged<B>, codebooks: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
+        self.autoencoder.codes(&self.transforms, x.x, codebooks)
     }
 
     fn samples(&self, codes: &[Tensor<B, 1, Int>]) -> Result<Tensor<B, 3>, Error> {
@@ -138,6 +140,10 @@ impl<B: CodecBackend> AudioTokenizer for Coder<B> {
 
     fn tokenize(&self, channels: &[&[f32]], codebooks: usize) -> Result<Codes, Error> {
         self.tokenizer.tokenize(channels, codebooks)
+    }
+
+    fn tokenize_batch(&self, batch: &[Vec<&[f32]>], codebooks: usize) -> Result<Vec<Codes>, Error> {
+        self.tokenizer.tokenize_batch(batch, codebooks)
     }
 
     fn detokenize(&self, codes: &Codes) -> Result<Vec<Vec<f32>>, Error> {

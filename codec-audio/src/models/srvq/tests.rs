@@ -3,6 +3,7 @@ use codec_core::Digest;
 use codec_core::weights::WeightsFile;
 
 use super::*;
+use crate::models::testing::batches;
 
 fn config() -> SrvqConfig {
     SrvqConfig {
@@ -60,6 +61,12 @@ fn every_length_comes_back_in_whole_frames() {
             assert!(y[0].iter().all(|v| v.is_finite()));
         }
     }
+}
+
+#[test]
+fn batches_are_the_recordings() {
+    batches(&model(), &[640, 1, 64, 0, 65, 1000, 6400, 640]);
+    batches(&model(), &[77, 77]);
 }
 
 /// What the model says it depends on is all that it depends on.

@@ -8,7 +8,7 @@ use codec_entropy::{decode_planes, encode_planes};
 
 use super::Walloc1d;
 use super::network::Network;
-use crate::coder::{AudioCoder, Format, Reach};
+use crate::coder::{AudioCoder, AudioLatents, Format, Reach};
 use crate::models::family::Model;
 use crate::models::tokenizer::{samples_of, to_device, to_host};
 
@@ -71,25 +71,10 @@ impl<B: CodecBackend> AudioCoder for Coder<B> {
 
     fn encode_chunk(&self, channels: &[&[f32]], step: usize) -> Result<Vec<u8>, Error> {
         self.one_rate(step)?;
-        let samples = samples_of(channels, &self.format)?;
-        let hop = self.format.hop as usize;
-        let frames = self.coded(samples.div_ceil(hop));
-        // The model is made for -0.5..0.5.
-        let x = to_device::<B>(channels, frames * hop, &self.device).div_scalar(2.0);
-        let packets = self.network.analysis(x)?;
-        let quantizer = self.network.quantizer();
-        let z = quantizer.round(quantizer.compress(self.network.encode(packets)));
-        let [_, rows, length] = z.dims();
-        let limit = quantizer.limit();
-        let values = HostTensor::from_device(z)?;
-        // What is not a number becomes 0, so that a file can always be written.
-        let values: Vec<i32> = values
-            .as_floats()
-            .unwrap_or_default()
-            .iter()
-            .map(|&v| (v as i32).clamp(-limit, limit))
-            .collect();
-        encode_planes(&values, [rows, 1, length], limit)
+        let values = self.analyze(channels)?;
+        let columns = values.len() / self.latent_dim.max(1);
+        let shape = [self.latent_dim, 1, columns];
+        encode_planes(&values, shape, self.network.quantizer().limit())
             .map_err(|e| Error::bad_parameter(format!("latents: {e}")))
     }
 
@@ -100,16 +85,59 @@ impl<B: CodecBackend> AudioCoder for Coder<B> {
         step: usize,
     ) -> Result<Vec<Vec<f32>>, Error> {
         self.one_rate(step)?;
-        let length = self.coded(frames).checked_add(BORDER);
-        let length = length.ok_or_else(|| Error::malformed("a chunk of too many frames"))?;
-        let quantizer = self.network.quantizer();
-        let shape = [self.latent_dim, 1, length];
-        let values = decode_planes(bytes, shape, quantizer.limit())
+        let [rows, columns] = self.shape(frames);
+        let values = decode_planes(bytes, [rows, 1, columns], self.network.quantizer().limit())
             .map_err(|e| Error::malformed(format!("latents: {e}")))?;
-        let values = values.iter().map(|&v| v as f32).collect();
-        let data = TensorData::new(values, [1, self.latent_dim, length]);
+        self.synthesize(&values, frames)
+    }
+
+    fn latents(&self) -> Option<&dyn AudioLatents> {
+        Some(self)
+    }
+}
+
+impl<B: CodecBackend> AudioLatents for Coder<B> {
+    fn format(&self) -> &Format {
+        &self.format
+    }
+
+    fn limit(&self) -> u32 {
+        self.network.quantizer().limit().unsigned_abs()
+    }
+
+    fn shape(&self, frames: usize) -> [usize; 2] {
+        [self.latent_dim, self.coded(frames).saturating_add(BORDER)]
+    }
+
+    fn analyze(&self, channels: &[&[f32]]) -> Result<Vec<i32>, Error> {
+        let samples = samples_of(channels, &self.format)?;
+        let hop = self.format.hop as usize;
+        let frames = self.coded(samples.div_ceil(hop));
+        // The model is made for -0.5..0.5.
+        let x = to_device::<B>(channels, frames * hop, &self.device).div_scalar(2.0);
+        let packets = self.network.analysis(x)?;
+        let quantizer = self.network.quantizer();
+        let z = quantizer.round(quantizer.compress(self.network.encode(packets)));
+        let limit = quantizer.limit();
+        let values = HostTensor::from_device(z)?;
+        // What is not a number becomes 0, so that a file can always be written.
+        let values = values.as_floats().unwrap_or_default().iter();
+        Ok(values.map(|&v| (v as i32).clamp(-limit, limit)).collect())
+    }
+
+    fn synthesize(&self, latents: &[i32], frames: usize) -> Result<Vec<Vec<f32>>, Error> {
+        let ([rows, columns], limit) = (self.shape(frames), self.limit());
+        let fits = rows.checked_mul(columns) == Some(latents.len());
+        if !fits || latents.iter().any(|v| v.unsigned_abs() > limit) {
+            return Err(Error::malformed(format!(
+                "{} latents for {frames} frames (expected {rows} x {columns} of at most {limit} in magnitude)",
+                latents.len()
+            )));
+        }
+        let values: Vec<f32> = latents.iter().map(|&v| v as f32).collect();
+        let data = TensorData::new(values, [1, rows, columns]);
         let z = Tensor::<B, 3>::from_data(data, &self.device);
-        let packets = self.network.decode(quantizer.expand(z));
+        let packets = self.network.decode(self.network.quantizer().expand(z));
         let x = self.network.filter(self.network.synthesis(packets)?);
         let x = x.clamp(-0.5, 0.5).mul_scalar(2.0);
         to_host(x, frames * self.format.hop as usize)

@@ -1,11 +1,16 @@
 //! Files of random models. Parity with the authors' reference is tested with that of the other families.
 
 use burn_flex::Flex;
+use codec_core::container::ModelId;
+use codec_core::tokens::Alphabet;
 use codec_core::weights::{HostTensor, Tensors};
+use codec_core::{Depth, Limits};
 use serde_json::json;
 
 use super::*;
+use crate::io::Sound;
 use crate::models::testing::{random_model, recording, slices};
+use crate::tokens::{self, Layout, Media, Tokens};
 
 fn config(channels: usize, levels: usize, full: bool) -> Walloc1dConfig {
     Walloc1dConfig {
@@ -48,6 +53,102 @@ fn recordings_of_every_length_are_coded() {
         }
         assert!(coder.decode_chunk(&[1, 2, 3], usize::MAX, 0).is_err());
     }
+}
+
+/// Tokens hold the integers of a file of one chunk, and give its sound.
+#[test]
+fn latents_return_as_the_sound_of_a_file() {
+    let device = Default::default();
+    for channels in [1, 2] {
+        let model = random_model::<Walloc1d>(config(channels, 4, channels == 1));
+        let coder = Walloc1d::coder::<Flex>(&model, &device).unwrap();
+        let id = ModelId {
+            name: model.name.clone(),
+            digest: model.digest,
+            profile: Profile::Portable,
+        };
+        for samples in [0, 1, 16, 17, 300] {
+            let values = recording(channels, samples);
+            let sound = Sound::new(16_000, values, Depth::Int16).unwrap();
+            let found = tokens::tokenize(coder.as_ref(), &id, &sound, None).unwrap();
+            let frames = samples.div_ceil(16);
+            assert_eq!(found.shape(), [6, frames.max(5) + 2]);
+            assert_eq!(found.alphabet(), Alphabet::Latents { limit: 31 });
+            if samples > 0 {
+                let bytes = coder.encode_chunk(&sound.slices(), 0).unwrap();
+                let columns = found.shape()[1];
+                let held = codec_entropy::decode_planes(&bytes, [6, 1, columns], 31).unwrap();
+                assert_eq!(held, found.latents());
+                let wanted = coder.decode_chunk(&bytes, frames, 0).unwrap();
+                let back = tokens::detokenize(coder.as_ref(), &found, &Limits::default()).unwrap();
+                assert_eq!(back.samples(), samples);
+                for (back, wanted) in back.channels.iter().zip(&wanted) {
+                    assert_eq!(back, &wanted[..samples]);
+                }
+            }
+            for format in ["npy", "safetensors", "jsonl"] {
+                let format: tokens::TokenFormat = format.parse().unwrap();
+                let file = format.write(&found, Layout::Time).unwrap();
+                assert_eq!(tokens::TokenFormat::read(&file).unwrap(), found);
+            }
+        }
+        // Another rate and other channels.
+        let sound = Sound::new(44_100, recording(3, 3001), Depth::Int16).unwrap();
+        let found = tokens::tokenize(coder.as_ref(), &id, &sound, None).unwrap();
+        let back = tokens::detokenize(coder.as_ref(), &found, &Limits::default()).unwrap();
+        assert_eq!((back.rate, back.samples()), (44_100, 3001));
+        assert_eq!(back.channels.len(), 1);
+        assert!(tokens::tokenize(coder.as_ref(), &id, &sound, Some(1)).is_err());
+        let batch = tokens::tokenize_batch(coder.as_ref(), &id, &[&sound], None, 60.0);
+        assert_eq!(batch[0].as_ref().unwrap(), &found);
+    }
+}
+
+#[test]
+fn latents_that_do_not_fit_are_refused() {
+    let model = random_model::<Walloc1d>(config(1, 4, true));
+    let coder = Walloc1d::coder::<Flex>(&model, &Default::default()).unwrap();
+    let status = |shape: [usize; 2], value: i32, limit: u32, samples: u64| {
+        let media = Media::Audio {
+            rate: 16_000,
+            samples,
+            channels: 1,
+            hop: 16,
+        };
+        let values = vec![value; shape[0] * shape[1]];
+        let name = model.name.clone();
+        let made = Tokens::of_latents(values, shape.to_vec(), limit, name, model.digest, media);
+        match tokens::detokenize(coder.as_ref(), &made.unwrap(), &Limits::default()) {
+            Ok(sound) => {
+                assert_eq!(sound.samples() as u64, samples);
+                0
+            }
+            Err(error) => error.kind().exit_status(),
+        }
+    };
+    assert_eq!(status([6, 12], 31, 31, 160), 0);
+    assert_eq!(status([6, 12], 32, 32, 160), 3);
+    assert_eq!(status([6, 11], 1, 31, 160), 3);
+    assert_eq!(status([12, 6], 1, 31, 160), 3);
+    assert_eq!(status([6, 12], 1, 31, u64::MAX), 6);
+    // More than a model sees at once.
+    assert_eq!(status([6, 12], 1, 31, 16_000 * 700), 6);
+    let media = Media::Audio {
+        rate: 16_000,
+        samples: 160,
+        channels: 1,
+        hop: 16,
+    };
+    let codes = Tokens::new(
+        vec![0; 72],
+        vec![6, 12],
+        32,
+        "a".into(),
+        model.digest,
+        media,
+    );
+    let refused = tokens::detokenize(coder.as_ref(), &codes.unwrap(), &Limits::default());
+    assert_eq!(refused.unwrap_err().kind().exit_status(), 3);
 }
 
 #[test]

@@ -27,6 +27,7 @@ use self::head::Head;
 use crate::coder::{AudioCoder, Reach, TokenCoder};
 use crate::models::family::{AudioFamily, Family, Model};
 use crate::models::features::{from_rows, to_rows};
+use crate::models::ragged::Ragged;
 use crate::models::seanet::Sequence;
 use crate::models::tokenizer::{TokenNetwork, Tokenizer};
 
@@ -63,8 +64,8 @@ impl<B: CodecBackend> WavtokenizerNetwork<B> {
 }
 
 impl<B: CodecBackend> TokenNetwork<B> for WavtokenizerNetwork<B> {
-    fn codes(&self, x: Tensor<B, 3>, _: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
-        let features = to_rows(self.encoder.forward(x));
+    fn codes(&self, x: Ragged<B>, _: usize) -> Result<Vec<Tensor<B, 1, Int>>, Error> {
+        let features = to_rows(self.encoder.forward_ragged(x).x);
         Ok(vec![self.quantizer.codes(features, &self.codebook)])
     }
 

@@ -2,7 +2,7 @@ use burn_flex::{Flex, FlexDevice};
 
 use super::*;
 use crate::models::seanet::{Norm, SeanetConfig};
-use crate::models::testing::{random_model, round_trips};
+use crate::models::testing::{batches, random_model, round_trips};
 
 fn config() -> WavtokenizerConfig {
     WavtokenizerConfig {
@@ -47,6 +47,13 @@ fn files_keep_their_length() {
     let model = random_model::<Wavtokenizer>(config());
     let coder = Wavtokenizer::coder::<Flex>(&model, &FlexDevice).unwrap();
     round_trips(coder.as_ref(), &[1, 9, 10, 11, 257]);
+}
+
+#[test]
+fn batches_are_the_recordings() {
+    let model = random_model::<Wavtokenizer>(config());
+    batches(&model, &[300, 1, 10, 0, 9, 301, 2000, 300]);
+    batches(&model, &[77, 77]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use codec_core::Error;
-use codec_core::backend::{Activation, Border, CodecBackend};
+use codec_core::backend::{Activation, Border, CodecBackend, ResidualUnit};
 use codec_core::layers::{
     Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig, GroupNorm, Lstm,
 };
@@ -87,22 +87,36 @@ impl<B: CodecBackend> Sequence<B> {
 
     /// Runs all layers.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let layers = self.layers.iter();
-        layers.fold(x, |x, (_, layer)| layer.forward(x))
+        let mut layers = self.layers.iter().map(|(_, layer)| layer).peekable();
+        let mut x = x;
+        while let Some(layer) = layers.next() {
+            // What follows a layer costs least where the layer writes.
+            let after = match layers.next_if(|next| matches!(next, SequenceLayer::Elu)) {
+                Some(_) => Activation::Elu,
+                None => Activation::None,
+            };
+            x = layer.forward_then(x, after);
+        }
+        x
     }
 }
 
 impl<B: CodecBackend> SequenceLayer<B> {
     /// `[n, c, t]` with t at least 1, to what the layer makes of it.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.forward_then(x, Activation::None)
+    }
+
+    /// The same and an activation.
+    fn forward_then(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
         match self {
-            Self::Conv(layer) => layer.forward(x, Activation::None),
-            Self::Transposed(layer) => layer.forward(x),
-            Self::Residual(layer) => layer.forward(x),
-            Self::Elu => B::elu(x),
+            Self::Conv(layer) => layer.forward(x, activation),
+            Self::Transposed(layer) => layer.forward(x, activation),
+            Self::Residual(layer) => layer.forward(x, activation),
+            Self::Elu => activate(B::elu(x), activation),
             Self::Memory(layer) => {
                 let remembered = layer.forward(x.clone().swap_dims(1, 2));
-                x + remembered.swap_dims(1, 2)
+                activate(x + remembered.swap_dims(1, 2), activation)
             }
         }
     }
@@ -228,6 +242,19 @@ impl<B: CodecBackend> PaddedConv<B> {
         [total - right, right + extra]
     }
 
+    /// Whether a signal has too few samples to be mirrored at its ends.
+    fn is_too_short(&self, time: usize) -> bool {
+        let [before, after] = self.sides(time);
+        self.border == Border::Reflect && before.max(after) >= time.max(1)
+    }
+
+    /// Weights and bias, without the taps of a convolution that has one.
+    fn pointwise(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let weight = self.conv.weight.val();
+        let [output, input, taps] = weight.dims();
+        (weight.reshape([output, input * taps]), self.conv.bias.val())
+    }
+
     /// `[n, in, t]` to `[n, out, ceil(t / stride)]`.
     fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
         let sides = self.sides(x.dims()[2]);
@@ -235,7 +262,7 @@ impl<B: CodecBackend> PaddedConv<B> {
             Some(_) => Activation::None,
             None => activation,
         };
-        let out = if self.border == Border::Reflect && sides != [0, 0] {
+        let out = if self.is_too_short(x.dims()[2]) {
             self.conv
                 .forward(reflected(x, sides), [0, 0], Border::Zeros, after)
         } else {
@@ -305,14 +332,14 @@ impl<B: CodecBackend> TrimmedConv<B> {
     }
 
     /// `[n, in, t]` to `[n, out, stride t]`. The normalization sees what is cut off afterwards, too.
-    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
         let cut = self.cut();
         let Some(norm) = &self.norm else {
-            return self.conv.forward(x, cut, Activation::None);
+            return self.conv.forward(x, cut, activation);
         };
         let whole = normalized(norm, self.conv.forward(x, [0, 0], Activation::None));
         let kept = whole.dims()[2] - cut[0] - cut[1];
-        whole.narrow(2, cut[0], kept)
+        activate(whole.narrow(2, cut[0], kept), activation)
     }
 }
 
@@ -325,13 +352,34 @@ pub struct Residual<B: CodecBackend> {
 }
 
 impl<B: CodecBackend> Residual<B> {
-    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
+        let time = x.dims()[2];
+        let parts = [
+            Some(&self.first),
+            Some(&self.second),
+            self.shortcut.as_ref(),
+        ];
+        let normalized = parts.iter().flatten().any(|part| part.norm.is_some());
+        if !normalized && !self.first.is_too_short(time) {
+            let first = &self.first.conv;
+            let unit = ResidualUnit {
+                first: (first.weight.val(), first.bias.val()),
+                walk: first.walk(self.first.sides(time)),
+                border: self.first.border,
+                second: self.second.pointwise(),
+                shortcut: self.shortcut.as_ref().map(PaddedConv::pointwise),
+                inside: Activation::Elu,
+                activation,
+            };
+            return B::residual_unit(x, unit);
+        }
         let inside = self.first.forward(B::elu(x.clone()), Activation::Elu);
         let inside = self.second.forward(inside, Activation::None);
-        match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x, Activation::None) + inside,
-            None => x + inside,
-        }
+        let own = match &self.shortcut {
+            Some(shortcut) => shortcut.forward(x, Activation::None),
+            None => x,
+        };
+        activate(own + inside, activation)
     }
 }
 

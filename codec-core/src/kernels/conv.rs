@@ -204,7 +204,8 @@ pub(super) fn tiles_of(
 
 /// Pixels of a tile where an output sees `rows` values.
 pub(super) fn tile_pixels(images: usize, plane: usize, rows: usize) -> usize {
-    let share = (images * plane).div_ceil(PIECES).next_multiple_of(16);
+    // Whole steps of the product's widest kernel; what is left over takes a slower one.
+    let share = (images * plane).div_ceil(PIECES).next_multiple_of(64);
     (BLOCK_FLOATS / rows.max(1) / 16 * 16)
         .clamp(TILE_PIXELS.start, TILE_PIXELS.end)
         .min(share.max(FEWEST_PIXELS))

@@ -7,8 +7,8 @@ use super::math::{sigmoid, tanh};
 use super::matmul::{Matrix, matmul};
 use super::simd::vectorized;
 
-/// Positions whose inputs one task projects.
-const POSITIONS: usize = 64;
+/// Fewest and most positions whose inputs one task projects; each brings the weights into order anew.
+const POSITIONS: [usize; 2] = [64, 256];
 /// Weights that a task reads for one step; below that, waking another thread costs more than it saves.
 const WEIGHTS: usize = 1 << 17;
 /// Sums of a product that run side by side.
@@ -68,14 +68,16 @@ fn project(s: &LstmShape, x: &[f32], weights: LstmWeights<'_>) -> Vec<f32> {
     let gates = 4 * s.units;
     let mut out = zeros(s.batch * s.time * gates);
     let input = Matrix::row_major(weights.input, s.inputs).transposed();
-    out.par_chunks_mut(POSITIONS * gates)
+    let share = (s.batch * s.time).div_ceil(4).next_multiple_of(16);
+    let positions = share.clamp(POSITIONS[0], POSITIONS[1]);
+    out.par_chunks_mut(positions * gates)
         .enumerate()
         .for_each(|(block, out)| {
             let count = out.len() / gates;
             for row in out.chunks_exact_mut(gates) {
                 row.copy_from_slice(weights.bias);
             }
-            let x = x.get(block * POSITIONS * s.inputs..).unwrap_or_default();
+            let x = x.get(block * positions * s.inputs..).unwrap_or_default();
             let x = Matrix::row_major(x, s.inputs);
             matmul([count, s.inputs, gates], x, input, out, true);
         });

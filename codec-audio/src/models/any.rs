@@ -33,8 +33,8 @@ macro_rules! families {
             pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
                 let family = WeightsFile::family(bytes)?;
                 $(if family == <$family>::NAME {
-                    let file = WeightsFile::from_bytes(bytes)?;
-                    return Ok(Self::$variant(Box::new(Model::new(file, Digest::of(bytes))?)));
+                    let (file, digest) = WeightsFile::with_digest(bytes)?;
+                    return Ok(Self::$variant(Box::new(Model::new(file, digest)?)));
                 })+
                 Err(Error::unsupported(format!("weights of family '{family}'")))
             }

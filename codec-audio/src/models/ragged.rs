@@ -41,19 +41,6 @@ impl<B: CodecBackend> Ragged<B> {
         }
     }
 
-    /// What makes `length(t)` samples of t, each of them of samples that an item has.
-    pub fn resized(
-        self,
-        length: impl Fn(usize) -> usize,
-        work: impl FnOnce(Tensor<B, 3>) -> Tensor<B, 3>,
-    ) -> Self {
-        let lengths = self.lengths.map(|l| l.into_iter().map(length).collect());
-        Self {
-            x: work(self.x),
-            lengths,
-        }
-    }
-
     /// What sees the ends of items: done to each by itself where they differ.
     pub fn each(self, work: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>) -> Self {
         let Some(lengths) = self.lengths else {
@@ -71,18 +58,6 @@ impl<B: CodecBackend> Ragged<B> {
         Mask {
             lengths: self.lengths.clone(),
             longest: self.x.dims()[2],
-        }
-    }
-}
-
-impl<B: CodecBackend> std::ops::Add for Ragged<B> {
-    type Output = Self;
-
-    /// Of the same lengths.
-    fn add(self, other: Self) -> Self {
-        Self {
-            x: self.x + other.x,
-            lengths: self.lengths,
         }
     }
 }

@@ -40,7 +40,7 @@ pub use plane::{ClampTerm, PlaneOps};
 pub use rate::RateOps;
 pub use requant::RequantOps;
 pub use shuffle::ShuffleOps;
-pub use signal::{LstmParams, SignalOps};
+pub use signal::{LstmParams, ResidualUnit, SignalOps};
 pub use update::{AdamResult, AdamStep, UpdateOps};
 pub use wavelet::{Boundary, WaveletOps};
 pub use window::{WindowOps, Windows};

@@ -23,6 +23,15 @@ pub trait NetworkOps: Backend {
         x.clone() * sigmoid(x)
     }
 
+    /// Complex numbers in polar form as real parts, then imaginary ones. The first half of a row has the logarithms of the
+    /// magnitudes, which end at `most`, the second half the phases in radians, up to some ten thousand.
+    ///
+    /// # Shapes
+    /// `[n, 2 c]` to the same
+    fn polar(x: Tensor<Self, 2>, most: f64) -> Tensor<Self, 2> {
+        plain::polar(x, most)
+    }
+
     /// Softmax over the last dimension.
     fn softmax_last<const D: usize>(x: Tensor<Self, D>) -> Tensor<Self, D> {
         softmax(x, D - 1)
@@ -99,6 +108,15 @@ impl NetworkOps for Flex {
         }
         let dims = x.dims();
         tensor(network::silu(floats(&contiguous(x))), dims)
+    }
+
+    fn polar(x: Tensor<Self, 2>, most: f64) -> Tensor<Self, 2> {
+        let dims = x.dims();
+        if x.dtype() != DType::F32 || !dims[1].is_multiple_of(2) {
+            return plain::polar(x, most);
+        }
+        let out = network::polar(floats(&contiguous(x)), dims[1], most as f32);
+        tensor(out, dims)
     }
 
     fn softmax_last<const D: usize>(x: Tensor<Self, D>) -> Tensor<Self, D> {
@@ -244,6 +262,12 @@ mod tests {
                 Flex::silu(x.clone()),
                 Plain::silu(plain.clone()).inner(),
                 2e-6,
+            );
+            let complex = x.clone().repeat_dim(1, 2);
+            close(
+                Flex::polar(complex.clone(), 100.0),
+                plain::polar(complex, 100.0),
+                1e-4,
             );
             close(
                 Flex::softmax_last(x),

@@ -173,3 +173,12 @@ fn same<B: Backend>(weight: &Tensor<B, 4>, groups: usize) -> ConvOptions<2> {
     let [_, _, height, width] = weight.dims();
     ConvOptions::new([1, 1], [height / 2, width / 2], [1, 1], groups)
 }
+
+/// See [`super::NetworkOps::polar`].
+pub(crate) fn polar<B: Backend>(x: Tensor<B, 2>, most: f64) -> Tensor<B, 2> {
+    let bins = x.dims()[1] / 2;
+    let magnitude = x.clone().narrow(1, 0, bins).exp().clamp_max(most);
+    let phase = x.narrow(1, bins, bins);
+    let (real, imaginary) = (phase.clone().cos(), phase.sin());
+    Tensor::cat(vec![magnitude.clone() * real, magnitude * imaginary], 1)
+}

@@ -11,6 +11,7 @@ use super::{Activation, Border, Walk, plain_on_gpu, signal_plain as plain};
 use crate::kernels::conv::BiasActivation;
 use crate::kernels::network;
 use crate::kernels::recurrent::{self, LstmShape, LstmWeights};
+use crate::kernels::residual;
 use crate::kernels::signal::{self, SignalShape};
 use crate::kernels::signal_transposed::{self, TransposedSignalShape};
 
@@ -25,23 +26,54 @@ pub struct LstmParams<B: Backend> {
     pub bias: Tensor<B, 1>,
 }
 
+/// `activation(shortcut(x) + second(inside(first(inside(x)))))` of convolutions, the second and the shortcut with one tap.
+#[derive(Debug, Clone)]
+pub struct ResidualUnit<B: Backend> {
+    /// Weights `[h, ci, k]` and bias `[h]`.
+    pub first: (Tensor<B, 3>, Tensor<B, 1>),
+    /// How the first convolution walks: it keeps the length.
+    pub walk: Walk,
+    /// What it sees beyond the ends of the signal.
+    pub border: Border,
+    /// Weights `[co, h]` and bias `[co]`.
+    pub second: (Tensor<B, 2>, Tensor<B, 1>),
+    /// Weights `[co, ci]` and bias `[co]`; the input itself where there is none.
+    pub shortcut: Option<(Tensor<B, 2>, Tensor<B, 1>)>,
+    /// Before both convolutions.
+    pub inside: Activation,
+    /// Of the result.
+    pub activation: Activation,
+}
+
 /// Operators over signals. All have gradients.
 pub trait SignalOps: Backend {
-    /// `activation(conv(x) + bias)`, zeros outside.
+    /// `activation(conv(x) + bias)`.
     ///
     /// # Shapes
     /// x `[n, ci, t]`, weight `[co, ci, k]`, bias `[co]`, to `[n, co, t']` with [`Walk::outputs`] samples
     ///
     /// # Panics
-    /// If the shapes disagree or the signal with its zeros is shorter than the taps reach.
+    /// If the shapes disagree, the signal is too short for its border, or with it shorter than the taps reach.
     fn signal_conv(
         x: Tensor<Self, 3>,
         weight: Tensor<Self, 3>,
         bias: Tensor<Self, 1>,
         walk: Walk,
+        border: Border,
         activation: Activation,
     ) -> Tensor<Self, 3> {
-        plain::conv1d(x, weight, bias, walk, activation)
+        plain::conv1d(x, weight, bias, walk, border, activation)
+    }
+
+    /// Two convolutions and what is added to them.
+    ///
+    /// # Shapes
+    /// x `[n, ci, t]`, to `[n, co, t]`
+    ///
+    /// # Panics
+    /// If the shapes disagree or the signal is too short for its border.
+    fn residual_unit(x: Tensor<Self, 3>, unit: ResidualUnit<Self>) -> Tensor<Self, 3> {
+        plain::residual_unit(x, unit)
     }
 
     /// Convolution with one odd kernel a channel, zeros outside.
@@ -113,16 +145,46 @@ impl SignalOps for Flex {
         weight: Tensor<Self, 3>,
         bias: Tensor<Self, 1>,
         walk: Walk,
+        border: Border,
         activation: Activation,
     ) -> Tensor<Self, 3> {
         if x.dtype() != DType::F32 {
-            return plain::conv1d(x, weight, bias, walk, activation);
+            return plain::conv1d(x, weight, bias, walk, border, activation);
         }
         let shape = SignalShape::new(x.dims(), weight.dims(), walk);
         let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
         let epilogue = BiasActivation::new(floats(&bias), shape.outputs, activation);
-        let out = signal::conv1d(&shape, floats(&x), floats(&weight), &epilogue);
+        let out = signal::conv1d(&shape, border, floats(&x), floats(&weight), &epilogue);
         tensor(out, shape.output_dims())
+    }
+
+    fn residual_unit(x: Tensor<Self, 3>, unit: ResidualUnit<Self>) -> Tensor<Self, 3> {
+        if x.dtype() != DType::F32 {
+            return plain::residual_unit(x, unit);
+        }
+        let shape = SignalShape::new(x.dims(), unit.first.0.dims(), unit.walk);
+        let [outputs, _] = unit.second.0.dims();
+        let (shortcut, bias) = match unit.shortcut {
+            Some((weight, bias)) => (Some(contiguous(weight)), unit.second.1 + bias),
+            None => (None, unit.second.1),
+        };
+        let (x, bias) = (contiguous(x), contiguous(bias));
+        let (first, first_bias) = (contiguous(unit.first.0), contiguous(unit.first.1));
+        let second = contiguous(unit.second.0);
+        let unit = residual::Unit {
+            shape,
+            border: unit.border,
+            outputs,
+            first: floats(&first),
+            first_bias: floats(&first_bias),
+            second: floats(&second),
+            bias: floats(&bias),
+            shortcut: shortcut.as_ref().map(floats),
+            inside: unit.inside,
+            activation: unit.activation,
+        };
+        let out = residual::residual_unit(&unit, floats(&x));
+        tensor(out, [shape.input[0], outputs, shape.time])
     }
 
     fn depthwise_conv1d_same(
@@ -253,10 +315,64 @@ mod tests {
                     before,
                     after,
                 };
-                let x = random([x[0], x[2], x[1]]).swap_dims(1, 2);
+                let time = x[2];
+                let x = random([x[0], time, x[1]]).swap_dims(1, 2);
                 let (w, b) = (random(w), random([w[0]]));
-                let got = Flex::signal_conv(x.clone(), w.clone(), b.clone(), walk, activation);
-                close(got, plain::conv1d(x, w, b, walk, activation));
+                for border in BORDERS {
+                    if border == Border::Reflect && before.max(after) >= time {
+                        continue;
+                    }
+                    let run = |f: fn(_, _, _, _, _, _) -> _| {
+                        f(x.clone(), w.clone(), b.clone(), walk, border, activation)
+                    };
+                    close(run(Flex::signal_conv), run(plain::conv1d));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn residual_units_agree_with_plain_operators() {
+        Flex::seed(&Default::default(), 25);
+        for ([n, ci, t], [h, co, k], [dilation, before, after]) in [
+            ([1, 1, 1], [1, 1, 1], [1, 0, 0]),
+            ([2, 4, 17], [2, 4, 3], [1, 2, 0]),
+            ([1, 4, 60], [9, 6, 3], [9, 9, 9]),
+            ([1, 6, 2000], [3, 6, 5], [2, 1, 7]),
+            ([1, 200, 90], [100, 200, 3], [1, 2, 0]),
+        ] {
+            let x = random([n, t, ci]).swap_dims(1, 2).mul_scalar(3.0);
+            let walk = Walk {
+                dilation,
+                before,
+                after,
+                ..Walk::PLAIN
+            };
+            for (border, own, activation) in [
+                (Border::Reflect, false, Activation::Elu),
+                (Border::Zeros, true, Activation::None),
+                (Border::Edge, ci == co, Activation::None),
+            ] {
+                let spread = |inputs: usize| 1.0 / (inputs as f64).sqrt();
+                let pointwise = |inputs: usize| {
+                    let weight = random([co, inputs]).mul_scalar(spread(inputs));
+                    (weight, random([co]))
+                };
+                let shortcut = (own || ci != co).then(|| pointwise(ci));
+                let first = random([h, ci, k]).mul_scalar(spread(ci * k));
+                let unit = ResidualUnit {
+                    first: (first, random([h])),
+                    walk,
+                    border,
+                    second: pointwise(h),
+                    shortcut,
+                    inside: Activation::Elu,
+                    activation,
+                };
+                close(
+                    Flex::residual_unit(x.clone(), unit.clone()),
+                    plain::residual_unit(x.clone(), unit),
+                );
             }
         }
     }

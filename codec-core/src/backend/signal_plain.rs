@@ -7,7 +7,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Shape, Tensor};
 
 use super::plain::activate;
-use super::signal::LstmParams;
+use super::signal::{LstmParams, ResidualUnit};
 use super::{Activation, Border, Walk};
 
 /// See [`super::SignalOps::signal_conv`].
@@ -16,11 +16,36 @@ pub(crate) fn conv1d<B: Backend>(
     weight: Tensor<B, 3>,
     bias: Tensor<B, 1>,
     walk: Walk,
+    border: Border,
     activation: Activation,
 ) -> Tensor<B, 3> {
-    let x = extend(x, [walk.before, walk.after], Border::Zeros);
+    let x = extend(x, [walk.before, walk.after], border);
     let options = ConvOptions::new([walk.stride], [0], [walk.dilation], 1);
     activate(convolve(x, weight, Some(bias), options), activation)
+}
+
+/// See [`super::SignalOps::residual_unit`].
+pub(crate) fn residual_unit<B: Backend>(x: Tensor<B, 3>, unit: ResidualUnit<B>) -> Tensor<B, 3> {
+    let seen = activate(x.clone(), unit.inside);
+    let (weight, bias) = unit.first;
+    let inside = conv1d(seen, weight, bias, unit.walk, unit.border, unit.inside);
+    let pointwise = |x: Tensor<B, 3>, (weight, bias): (Tensor<B, 2>, Tensor<B, 1>)| {
+        let weight = weight.unsqueeze_dim(2);
+        conv1d(
+            x,
+            weight,
+            bias,
+            Walk::PLAIN,
+            Border::Zeros,
+            Activation::None,
+        )
+    };
+    let inside = pointwise(inside, unit.second);
+    let own = match unit.shortcut {
+        Some(shortcut) => pointwise(x, shortcut),
+        None => x,
+    };
+    activate(own + inside, unit.activation)
 }
 
 /// See [`super::SignalOps::depthwise_conv1d_same`].

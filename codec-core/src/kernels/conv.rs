@@ -168,9 +168,20 @@ pub(super) fn outputs_of_a_tile(outputs: usize, tiles: usize) -> usize {
 
 /// Cuts `[images, outputs, plane]` in tiles of `pixels`.
 pub(super) fn tiles(out: &mut [f32], outputs: usize, plane: usize, pixels: usize) -> Vec<Tile<'_>> {
-    let mut tiles: Vec<Tile<'_>> = Vec::new();
     let images = out.len() / (outputs * plane);
     let block = outputs_of_a_tile(outputs, images * plane.div_ceil(pixels));
+    tiles_of(out, outputs, plane, pixels, block)
+}
+
+/// Cuts `[images, outputs, plane]` in tiles of `pixels` and `block` outputs.
+pub(super) fn tiles_of(
+    out: &mut [f32],
+    outputs: usize,
+    plane: usize,
+    pixels: usize,
+    block: usize,
+) -> Vec<Tile<'_>> {
+    let mut tiles: Vec<Tile<'_>> = Vec::new();
     for (image, channels) in out.chunks_mut(outputs * plane).enumerate() {
         for (number, channels) in channels.chunks_mut(block * plane).enumerate() {
             let first = tiles.len();
@@ -192,8 +203,9 @@ pub(super) fn tiles(out: &mut [f32], outputs: usize, plane: usize, pixels: usize
 }
 
 /// Pixels of a tile where an output sees `rows` values.
-fn tile_pixels(images: usize, plane: usize, rows: usize) -> usize {
-    let share = (images * plane).div_ceil(PIECES).next_multiple_of(16);
+pub(super) fn tile_pixels(images: usize, plane: usize, rows: usize) -> usize {
+    // Whole steps of the product's widest kernel; what is left over takes a slower one.
+    let share = (images * plane).div_ceil(PIECES).next_multiple_of(64);
     (BLOCK_FLOATS / rows.max(1) / 16 * 16)
         .clamp(TILE_PIXELS.start, TILE_PIXELS.end)
         .min(share.max(FEWEST_PIXELS))
@@ -208,17 +220,7 @@ pub(super) fn convolve(
     weight: &[f32],
     epilogue: &impl Epilogue,
 ) -> Vec<f32> {
-    convolve_to(field, [images, outputs, field.plane()], x, weight, epilogue)
-}
-
-/// The same with `plane` outputs, fewer or more than the input has. More are only possible for planes of one row.
-pub(super) fn convolve_to(
-    field: &Field,
-    [images, outputs, plane]: [usize; 3],
-    x: &[f32],
-    weight: &[f32],
-    epilogue: &impl Epilogue,
-) -> Vec<f32> {
+    let plane = field.plane();
     let mut out = zeros(images * outputs * plane);
     if out.is_empty() {
         return out;

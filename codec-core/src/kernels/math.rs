@@ -65,6 +65,36 @@ pub(crate) fn sin_squared(x: f32) -> f32 {
     sine * sine
 }
 
+/// Sine and cosine with an absolute error below 3e-7 for arguments up to some ten thousand.
+#[inline(always)]
+pub(crate) fn sin_cos(x: f32) -> (f32, f32) {
+    /// `1.5 * 2^23`, as in [`exp`].
+    const ROUND: f32 = 12_582_912.0;
+    // A quarter turn in three parts, half of those in [`sin_squared`].
+    const HIGH: f32 = 1.570_312_5;
+    const MIDDLE: f32 = 4.837_513e-4;
+    const LOW: f32 = 7.549_79e-8;
+    let shifted = x * std::f32::consts::FRAC_2_PI + ROUND;
+    let turns = shifted - ROUND;
+    let r = ((x - turns * HIGH) - turns * MIDDLE) - turns * LOW;
+    let square = r * r;
+    // Taylor's series to the ninth and the tenth power: 2e-9 at the ends, pi / 4.
+    let series = 1.0 / 5_040.0 - square * (1.0 / 362_880.0);
+    let sine = r - r * square * (1.0 / 6.0 - square * (1.0 / 120.0 - square * series));
+    let series = 1.0 / 40_320.0 - square * (1.0 / 3_628_800.0);
+    let series = 1.0 / 24.0 - square * (1.0 / 720.0 - square * series);
+    let cosine = 1.0 - square * (0.5 - square * series);
+    // The lowest bits count quarter turns: odd ones exchange the two, and both change their signs every two.
+    let quarter = shifted.to_bits();
+    let (odd, sign) = (quarter & 1 == 1, (quarter & 2) << 30);
+    let (a, b) = if odd { (cosine, sine) } else { (sine, cosine) };
+    let other = (quarter.wrapping_add(1) & 2) << 30;
+    (
+        f32::from_bits(a.to_bits() ^ sign),
+        f32::from_bits(b.to_bits() ^ other),
+    )
+}
+
 /// Distribution function of the standard normal distribution, with a relative error of about 1e-6 for `x > -6`.
 #[inline(always)]
 pub(crate) fn normal(x: f32) -> f32 {
@@ -161,6 +191,10 @@ mod tests {
                 worst(most, sin_squared, |x| x.sin() * x.sin()) < 3e-7,
                 "{most}"
             );
+        }
+        for most in [1.0, 10.0, 20_000.0] {
+            assert!(worst(most, |x| sin_cos(x).0, f64::sin) < 3e-7, "{most}");
+            assert!(worst(most, |x| sin_cos(x).1, f64::cos) < 3e-7, "{most}");
         }
         assert_eq!(tanh(200.0), 1.0);
         assert_eq!(tanh(-200.0), -1.0);

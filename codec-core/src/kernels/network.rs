@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::conv::{BLOCK_PIXELS, Tile, tiles};
 use super::fresh::zeros;
-use super::math::{self, exp, largest, normal, sigmoid, sin_squared, sum_of};
+use super::math::{self, exp, largest, normal, sigmoid, sin_cos, sin_squared, sum_of};
 use super::matmul::{Matrix, matmul};
 use super::scratch::with_scratch;
 use super::simd::vectorized;
@@ -73,6 +73,32 @@ pub(crate) fn snake(x: &[f32], plane: usize, alpha: &[f32], epsilon: f32) -> Vec
             || {
                 for (out, &x) in out.iter_mut().zip(x) {
                     *out = x + inverse * sin_squared(alpha * x);
+                }
+            },
+        );
+    });
+    out
+}
+
+/// Rows of logarithms of magnitudes and of phases, `columns` values in all, as real and imaginary parts; see
+/// [`crate::backend::NetworkOps::polar`].
+pub(crate) fn polar(x: &[f32], columns: usize, most: f32) -> Vec<f32> {
+    let mut out = zeros(x.len());
+    let half = columns / 2;
+    if out.is_empty() || half == 0 {
+        return out;
+    }
+    let rows = out.par_chunks_mut(columns).zip(x.par_chunks(columns));
+    rows.for_each(|(out, x)| {
+        let ((real, imaginary), (magnitude, phase)) = (out.split_at_mut(half), x.split_at(half));
+        vectorized(
+            #[inline(always)]
+            || {
+                let parts = real.iter_mut().zip(imaginary);
+                for ((real, imaginary), (&a, &b)) in parts.zip(magnitude.iter().zip(phase)) {
+                    let (sine, cosine) = sin_cos(b);
+                    let magnitude = exp(a).min(most);
+                    (*real, *imaginary) = (magnitude * cosine, magnitude * sine);
                 }
             },
         );

@@ -7,8 +7,8 @@ use super::math::{sigmoid, tanh};
 use super::matmul::{Matrix, matmul};
 use super::simd::vectorized;
 
-/// Positions whose inputs one task projects.
-const POSITIONS: usize = 64;
+/// Fewest and most positions whose inputs one task projects; each brings the weights into order anew.
+const POSITIONS: [usize; 2] = [64, 256];
 /// Weights that a task reads for one step; below that, waking another thread costs more than it saves.
 const WEIGHTS: usize = 1 << 17;
 /// Sums of a product that run side by side.
@@ -53,9 +53,13 @@ pub(crate) fn lstm(s: &LstmShape, x: &[f32], weights: LstmWeights<'_>) -> Vec<f3
     }
     let projected = project(s, x, weights);
     let sequences = out.chunks_mut(s.time * units);
-    for (out, projected) in sequences.zip(projected.chunks(s.time * gates)) {
-        run(units, projected, weights.recurrent, out);
-    }
+    let sequences = sequences.zip(projected.chunks(s.time * gates));
+    // In the pool, where a step costs no wait for a thread to take it up.
+    rayon::scope(|_| {
+        for (out, projected) in sequences {
+            run(units, projected, weights.recurrent, out);
+        }
+    });
     out
 }
 
@@ -64,45 +68,56 @@ fn project(s: &LstmShape, x: &[f32], weights: LstmWeights<'_>) -> Vec<f32> {
     let gates = 4 * s.units;
     let mut out = zeros(s.batch * s.time * gates);
     let input = Matrix::row_major(weights.input, s.inputs).transposed();
-    out.par_chunks_mut(POSITIONS * gates)
+    let share = (s.batch * s.time).div_ceil(4).next_multiple_of(16);
+    let positions = share.clamp(POSITIONS[0], POSITIONS[1]);
+    out.par_chunks_mut(positions * gates)
         .enumerate()
         .for_each(|(block, out)| {
             let count = out.len() / gates;
             for row in out.chunks_exact_mut(gates) {
                 row.copy_from_slice(weights.bias);
             }
-            let x = x.get(block * POSITIONS * s.inputs..).unwrap_or_default();
+            let x = x.get(block * positions * s.inputs..).unwrap_or_default();
             let x = Matrix::row_major(x, s.inputs);
             matmul([count, s.inputs, gates], x, input, out, true);
         });
     out
 }
 
-/// Units of a task, with what they remember.
+/// Some of the units, and what their thread keeps from step to step.
 struct Part<'a> {
     /// Number of the first unit.
     first: usize,
     cell: &'a mut [f32],
+    /// Sums of the four gates of a unit, and room for the next ones.
+    gates: Vec<[f32; 4]>,
 }
 
+/// One sequence. Units are divided among the threads once, so that each reads the same weights in every step.
 fn run(units: usize, projected: &[f32], recurrent: &[f32], out: &mut [f32]) {
+    let parts = (4 * units * units / WEIGHTS).clamp(1, rayon::current_num_threads());
+    let block = units.div_ceil(parts);
     let mut cell = vec![0.0; units];
-    let block = (WEIGHTS / (4 * units)).clamp(1, units);
     let mut parts: Vec<Part<'_>> = cell
         .chunks_mut(block)
         .enumerate()
         .map(|(number, cell)| Part {
             first: number * block,
+            gates: vec![[0.0; 4]; cell.len()],
             cell,
         })
         .collect();
     let start = vec![0.0; units];
     let mut before: &[f32] = &start;
-    for (out, projected) in out.chunks_mut(units).zip(projected.chunks(4 * units)) {
+    let steps = out.chunks_mut(units).zip(projected.chunks(4 * units));
+    for (number, (out, projected)) in steps.enumerate() {
         let step = |(part, out): (&mut Part<'_>, &mut [f32])| {
             vectorized(
                 #[inline(always)]
-                || advance(part, projected, recurrent, before, out),
+                || {
+                    sum_gates(part, recurrent, before, number % 2 == 1);
+                    advance(part, projected, out);
+                },
             );
         };
         if parts.len() == 1 {
@@ -117,44 +132,70 @@ fn run(units: usize, projected: &[f32], recurrent: &[f32], out: &mut [f32]) {
     }
 }
 
-/// One step of some units: `before` is the state of all of them, `out` becomes that of `part`.
+/// The part of the gates that comes from the state `before`. Every other step goes through the units from the last to the
+/// first, and so begins with the weights that are still in the cache.
 #[inline(always)]
-fn advance(
-    part: &mut Part<'_>,
-    projected: &[f32],
-    recurrent: &[f32],
-    before: &[f32],
-    out: &mut [f32],
-) {
-    let units = before.len();
-    for (at, (cell, out)) in part.cell.iter_mut().zip(out).enumerate() {
+fn sum_gates(part: &mut Part<'_>, recurrent: &[f32], before: &[f32], backward: bool) {
+    let (units, count) = (before.len(), part.gates.len());
+    for step in 0..count {
+        let at = if backward { count - 1 - step } else { step };
         let unit = part.first + at;
         let row = |gate: usize| &recurrent[(gate * units + unit) * units..][..units];
-        let sums = products([row(0), row(1), row(2), row(3)], before);
-        let gate = |gate: usize| projected[gate * units + unit] + sums[gate];
-        *cell = sigmoid(gate(1)) * *cell + sigmoid(gate(0)) * tanh(gate(2));
-        *out = sigmoid(gate(3)) * tanh(*cell);
+        part.gates[at] = products([row(0), row(1), row(2), row(3)], before);
+    }
+}
+
+/// One step of some units, whose state becomes `out`.
+#[inline(always)]
+fn advance(part: &mut Part<'_>, projected: &[f32], out: &mut [f32]) {
+    let units = projected.len() / 4;
+    let gate = |gate: usize| &projected[gate * units + part.first..][..out.len()];
+    let inputs = gate(0).iter().zip(gate(1)).zip(gate(2)).zip(gate(3));
+    let states = part.cell.iter_mut().zip(out).zip(&part.gates);
+    for (((cell, out), sums), (((input, forget), candidate), output)) in states.zip(inputs) {
+        let kept = sigmoid(forget + sums[1]) * *cell;
+        *cell = kept + sigmoid(input + sums[0]) * tanh(candidate + sums[2]);
+        *out = sigmoid(output + sums[3]) * tanh(*cell);
     }
 }
 
 /// Products of four rows with the same vector.
 #[inline(always)]
 fn products(rows: [&[f32]; 4], vector: &[f32]) -> [f32; 4] {
-    let mut lanes = [[0.0f32; LANES]; 4];
     let (blocks, rest) = vector.as_chunks::<LANES>();
-    let split = rows.map(|row| row.as_chunks::<LANES>());
-    for (at, block) in blocks.iter().enumerate() {
-        for (lanes, (row, _)) in lanes.iter_mut().zip(&split) {
-            let Some(row) = row.get(at) else { continue };
-            for ((lane, w), v) in lanes.iter_mut().zip(row).zip(block) {
-                *lane += w * v;
-            }
+    let [a, b, c, d] = rows.map(|row| row.as_chunks::<LANES>());
+    // Four variables and not an array of them, which the compiler keeps in memory and sums value by value.
+    let (mut sum_a, mut sum_b) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let (mut sum_c, mut sum_d) = ([0.0f32; LANES], [0.0f32; LANES]);
+    for ((((v, a), b), c), d) in blocks.iter().zip(a.0).zip(b.0).zip(c.0).zip(d.0) {
+        for lane in 0..LANES {
+            sum_a[lane] += a[lane] * v[lane];
+            sum_b[lane] += b[lane] * v[lane];
+            sum_c[lane] += c[lane] * v[lane];
+            sum_d[lane] += d[lane] * v[lane];
         }
     }
-    let mut sums = [0.0; 4];
-    for ((sum, lanes), (_, row)) in sums.iter_mut().zip(&lanes).zip(&split) {
-        let tail: f32 = row.iter().zip(rest).map(|(w, v)| w * v).sum();
-        *sum = lanes.iter().sum::<f32>() + tail;
+    let whole = |lanes: [f32; LANES], tail: &[f32]| {
+        let tail: f32 = tail.iter().zip(rest).map(|(w, v)| w * v).sum();
+        total(lanes) + tail
+    };
+    [
+        whole(sum_a, a.1),
+        whole(sum_b, b.1),
+        whole(sum_c, c.1),
+        whole(sum_d, d.1),
+    ]
+}
+
+/// Sum of all lanes, halves upon halves.
+#[inline(always)]
+fn total(mut lanes: [f32; LANES]) -> f32 {
+    let mut count = LANES / 2;
+    while count > 0 {
+        for lane in 0..count {
+            lanes[lane] += lanes[lane + count];
+        }
+        count /= 2;
     }
-    sums
+    lanes[0]
 }

@@ -1,27 +1,29 @@
-//! Convolutions of signals `[N, C, T]`: the kernels of pictures, with a single row.
+//! Convolutions of signals `[N, C, T]`.
 
 use rayon::prelude::*;
 
-use super::conv::{BiasActivation, Epilogue, convolve_to};
+use super::activation::Activation;
+use super::conv::{BiasActivation, Epilogue, tile_pixels, tiles};
 use super::depthwise::DepthwiseShape;
 use super::fresh::zeros;
-use super::taps::{Field, Tap};
+use super::scratch::with_scratch;
+use super::sight::Sight;
 
-/// How a convolution walks over a signal; zeros outside.
+/// How a convolution walks over a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walk {
     /// Samples from one output to the next.
     pub stride: usize,
     /// Samples from one tap to the next.
     pub dilation: usize,
-    /// Zeros before the first sample.
+    /// Samples of the border before the first sample.
     pub before: usize,
-    /// Zeros after the last sample.
+    /// Samples of the border after the last sample.
     pub after: usize,
 }
 
 impl Walk {
-    /// Every sample, neighbouring taps, no zeros.
+    /// Every sample, neighbouring taps, no border.
     pub const PLAIN: Self = Self {
         stride: 1,
         dilation: 1,
@@ -29,7 +31,7 @@ impl Walk {
         after: 0,
     };
 
-    /// Outputs of `time` samples, if the taps fit into the signal with its zeros at all.
+    /// Outputs of `time` samples, if the taps fit into the signal with its border at all.
     pub fn outputs(&self, time: usize, kernel: usize) -> Option<usize> {
         let reach = kernel.checked_sub(1)?.checked_mul(self.dilation)?;
         let last = (time + self.before + self.after).checked_sub(reach + 1)?;
@@ -81,48 +83,18 @@ impl SignalShape {
         [self.input[0], self.outputs, self.time]
     }
 
-    fn field(&self) -> Field {
-        let Walk {
-            stride,
-            dilation,
-            before,
-            ..
-        } = self.walk;
-        let taps = (0..self.kernel).map(|k| {
-            let ahead = (k * dilation) as isize - before as isize;
-            Tap {
-                plane: ahead.rem_euclid(stride as isize) as usize,
-                dy: 0,
-                dx: ahead.div_euclid(stride as isize),
-            }
-        });
-        Field {
-            channels: self.input[1],
-            planes: stride,
-            height: 1,
-            width: self.input[2].div_ceil(stride),
-            taps: taps.collect(),
+    pub(super) fn sight(&self, border: Border, activation: Activation) -> Sight {
+        let Walk { before, after, .. } = self.walk;
+        let [_, channels, time] = self.input;
+        border.check([before, after], time);
+        Sight {
+            channels,
+            time,
+            kernel: self.kernel,
+            walk: self.walk,
+            border,
+            activation,
         }
-    }
-
-    /// Every channel of `x` as its `stride` phases.
-    fn phases(&self, x: &[f32], width: usize) -> Vec<f32> {
-        let [n, channels, time] = self.input;
-        let stride = self.walk.stride;
-        let mut split = zeros(n * channels * stride * width);
-        if split.is_empty() {
-            return split;
-        }
-        let rows = split.par_chunks_mut(stride * width);
-        rows.zip(x.par_chunks(time)).for_each(|(phases, row)| {
-            for (phase, to) in phases.chunks_mut(width).enumerate() {
-                let from = row.iter().skip(phase).step_by(stride);
-                for (to, from) in to.iter_mut().zip(from) {
-                    *to = *from;
-                }
-            }
-        });
-        split
     }
 }
 
@@ -135,6 +107,7 @@ impl SignalShape {
 /// If a slice does not fit `shape`.
 pub fn conv1d(
     shape: &SignalShape,
+    border: Border,
     x: &[f32],
     weight: &[f32],
     epilogue: &impl Epilogue,
@@ -145,44 +118,33 @@ pub fn conv1d(
         batch * channels * time,
         "input does not fit {shape:?}"
     );
-    let Walk {
-        stride,
-        before,
-        after,
-        ..
-    } = shape.walk;
-    if shape.kernel == 1 && before + after > 0 {
-        // A product with the whole input cannot reach beyond it.
-        let x = extend(x, time, [before, after], Border::Zeros);
-        let input = [batch, channels, time + before + after];
-        let walk = Walk {
-            before: 0,
-            after: 0,
-            ..shape.walk
-        };
-        return conv1d(
-            &SignalShape {
-                input,
-                walk,
-                ..*shape
-            },
-            &x,
-            weight,
-            epilogue,
-        );
-    }
-    let field = shape.field();
+    let sight = shape.sight(border, Activation::None);
     assert_eq!(
         weight.len(),
-        shape.outputs * field.rows(),
+        shape.outputs * sight.rows(),
         "weight does not fit {shape:?}"
     );
-    let sizes = [batch, shape.outputs, shape.time];
-    if stride == 1 {
-        return convolve_to(&field, sizes, x, weight, epilogue);
+    let mut out = zeros(batch * shape.outputs * shape.time);
+    if out.is_empty() {
+        return out;
     }
-    let split = shape.phases(x, field.width);
-    convolve_to(&field, sizes, &split, weight, epilogue)
+    let pixels = tile_pixels(batch, shape.time, sight.rows());
+    let tiles = tiles(&mut out, shape.outputs, shape.time, pixels);
+    tiles.into_par_iter().for_each(|tile| {
+        let count = pixels.min(shape.time - tile.start);
+        let image = &x[tile.image * channels * time..][..channels * time];
+        let seen = sight.scratch(count);
+        with_scratch(seen + tile.outputs.len() * count, |scratch| {
+            let (seen, sums) = scratch.split_at_mut(seen);
+            let positions = tile.start..tile.start + count;
+            sight.sums(image, weight, tile.outputs.clone(), positions, seen, sums);
+            let rows = tile.rows.into_iter().zip(sums.chunks(count));
+            for (channel, (out, sums)) in tile.outputs.zip(rows) {
+                epilogue.write(channel, sums, out);
+            }
+        });
+    });
+    out
 }
 
 /// Convolution of every channel with its own odd kernel, zeros outside, as long as the input.
@@ -217,20 +179,28 @@ pub enum Border {
     Edge,
 }
 
+impl Border {
+    /// # Panics
+    /// If a signal is too short for its border.
+    fn check(self, [before, after]: [usize; 2], time: usize) {
+        assert!(
+            match self {
+                Self::Zeros => true,
+                Self::Reflect => before.max(after) < time.max(1),
+                Self::Edge => time > 0 || before + after == 0,
+            },
+            "{time} samples for a border of {before} and {after} of {self:?}"
+        );
+    }
+}
+
 /// Rows of `time` samples with what lies before and after them.
 ///
 /// # Panics
 /// If a signal is too short for its border.
 pub fn extend(x: &[f32], time: usize, [before, after]: [usize; 2], border: Border) -> Vec<f32> {
     let length = before + time + after;
-    assert!(
-        match border {
-            Border::Zeros => true,
-            Border::Reflect => before.max(after) < time,
-            Border::Edge => time > 0,
-        },
-        "{time} samples for a border of {before} and {after} of {border:?}"
-    );
+    border.check([before, after], time);
     let rows = x.len().checked_div(time).unwrap_or(0);
     let mut out = zeros(rows * length);
     if out.is_empty() {

@@ -34,6 +34,13 @@ pub(super) struct Field {
     pub taps: Vec<Tap>,
 }
 
+/// How many of some channels are unfolded at a time, with `floats` values each: blocks of about equal size.
+pub(super) fn channels_of_a_block(channels: usize, floats: usize) -> usize {
+    let most = (BLOCK_FLOATS / floats.max(1)).max(1);
+    let blocks = channels.div_ceil(most).max(1);
+    channels.div_ceil(blocks).max(1)
+}
+
 impl Field {
     /// Values of one plane.
     pub fn plane(&self) -> usize {
@@ -73,11 +80,9 @@ impl Field {
         }
     }
 
-    /// Channels that are unfolded at a time, for tiles of `count` pixels: blocks of about equal size.
+    /// Channels that are unfolded at a time, for tiles of `count` pixels.
     fn block(&self, count: usize) -> usize {
-        let most = (BLOCK_FLOATS / (count * self.taps.len()).max(1)).max(1);
-        let blocks = self.channels.div_ceil(most).max(1);
-        self.channels.div_ceil(blocks).max(1)
+        channels_of_a_block(self.channels, count * self.taps.len())
     }
 
     /// Floats of scratch that [`Field::sums`] needs for a tile of `count` pixels.

@@ -78,7 +78,8 @@ impl<B: Backend> Conv1d<B> {
         self.walk([before, after]).outputs(time, kernel)
     }
 
-    fn walk(&self, [before, after]: [usize; 2]) -> Walk {
+    /// How it walks over a signal with so many samples of a border.
+    pub fn walk(&self, [before, after]: [usize; 2]) -> Walk {
         Walk {
             stride: self.stride,
             dilation: self.dilation,
@@ -103,12 +104,8 @@ impl<B: CodecBackend> Conv1d<B> {
         border: Border,
         activation: Activation,
     ) -> Tensor<B, 3> {
-        let (x, sides) = match border {
-            Border::Zeros => (x, sides),
-            Border::Reflect | Border::Edge => (B::extend(x, sides, border), [0, 0]),
-        };
         let (weight, bias) = (self.weight.val(), self.bias.val());
-        B::signal_conv(x, weight, bias, self.walk(sides), activation)
+        B::signal_conv(x, weight, bias, self.walk(sides), border, activation)
     }
 }
 

@@ -66,6 +66,18 @@ impl WeightsFile {
         })
     }
 
+    /// Reads a weights file, and its digest at the same time.
+    ///
+    /// # Errors
+    /// As [`WeightsFile::from_bytes`].
+    pub fn with_digest(bytes: &[u8]) -> Result<(Self, Digest), Error> {
+        std::thread::scope(|scope| {
+            let digest = scope.spawn(|| Digest::of(bytes));
+            let file = Self::from_bytes(bytes)?;
+            Ok((file, digest.join().unwrap_or_else(|_| Digest::of(bytes))))
+        })
+    }
+
     /// Writes the file, with 16 bits for tensors that fit them exactly. The same model gives the same bytes, and so the same
     /// digest.
     ///

@@ -40,8 +40,8 @@ macro_rules! families {
                     return Ok(Self::Wpmr(Box::new(wpmr::Weights::from_bytes(bytes)?)));
                 }
                 $(if family == <$family>::NAME {
-                    let file = WeightsFile::from_bytes(bytes)?;
-                    return Ok(Self::$variant(Box::new(Model::new(file, Digest::of(bytes))?)));
+                    let (file, digest) = WeightsFile::with_digest(bytes)?;
+                    return Ok(Self::$variant(Box::new(Model::new(file, digest)?)));
                 })+
                 Err(Error::unsupported(format!("weights of family '{family}'")))
             }

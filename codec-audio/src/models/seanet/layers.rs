@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use codec_core::Error;
-use codec_core::backend::{Activation, Border, CodecBackend};
+use codec_core::backend::{Activation, Border, CodecBackend, ResidualUnit};
 use codec_core::layers::{
     Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig, GroupNorm, Lstm,
 };
@@ -93,27 +93,37 @@ impl<B: CodecBackend> Sequence<B> {
 
     /// The same with items of different lengths, each as if alone.
     pub(crate) fn forward_ragged(&self, x: Ragged<B>) -> Ragged<B> {
-        let layers = self.layers.iter();
-        layers.fold(x, |x, (_, layer)| layer.forward_ragged(x))
+        let mut layers = self.layers.iter().map(|(_, layer)| layer).peekable();
+        let mut x = x;
+        while let Some(layer) = layers.next() {
+            // What follows a layer costs least where the layer writes.
+            let after = match layers.next_if(|next| matches!(next, SequenceLayer::Elu)) {
+                Some(_) => Activation::Elu,
+                None => Activation::None,
+            };
+            x = layer.forward_then(x, after);
+        }
+        x
     }
 }
 
 impl<B: CodecBackend> SequenceLayer<B> {
     /// `[n, c, t]` with t at least 1, to what the layer makes of it.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.forward_ragged(Ragged::whole(x)).x
+        self.forward_then(Ragged::whole(x), Activation::None).x
     }
 
-    fn forward_ragged(&self, x: Ragged<B>) -> Ragged<B> {
+    /// The same and an activation. Convolutions see the ends of items.
+    fn forward_then(&self, x: Ragged<B>, activation: Activation) -> Ragged<B> {
         match self {
-            Self::Conv(layer) => layer.forward(x, Activation::None),
-            Self::Transposed(layer) => x.each(|x| layer.forward(x)),
-            Self::Residual(layer) => layer.forward(x),
-            Self::Elu => x.map(B::elu),
+            Self::Conv(layer) => x.each(|x| layer.forward(x, activation)),
+            Self::Transposed(layer) => x.each(|x| layer.forward(x, activation)),
+            Self::Residual(layer) => x.each(|x| layer.forward(x, activation)),
+            Self::Elu => x.map(|x| activate(B::elu(x), activation)),
             // Memory looks back only, so that nothing behind an item's end gets into it.
             Self::Memory(layer) => x.map(|x| {
                 let remembered = layer.forward(x.clone().swap_dims(1, 2));
-                x + remembered.swap_dims(1, 2)
+                activate(x + remembered.swap_dims(1, 2), activation)
             }),
         }
     }
@@ -239,29 +249,35 @@ impl<B: CodecBackend> PaddedConv<B> {
         [total - right, right + extra]
     }
 
+    /// Whether a signal has too few samples to be mirrored at its ends.
+    fn is_too_short(&self, time: usize) -> bool {
+        let [before, after] = self.sides(time);
+        self.border == Border::Reflect && before.max(after) >= time.max(1)
+    }
+
+    /// Weights and bias, without the taps of a convolution that has one.
+    fn pointwise(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let weight = self.conv.weight.val();
+        let [output, input, taps] = weight.dims();
+        (weight.reshape([output, input * taps]), self.conv.bias.val())
+    }
+
     /// `[n, in, t]` to `[n, out, ceil(t / stride)]`.
-    fn forward(&self, x: Ragged<B>, activation: Activation) -> Ragged<B> {
+    fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
+        let sides = self.sides(x.dims()[2]);
         let after = match self.norm {
             Some(_) => Activation::None,
             None => activation,
         };
-        let out = x.each(|x| self.extended(x)).resized(
-            |time| self.conv.outputs(time, [0, 0]).unwrap_or(0),
-            |x| self.conv.forward(x, [0, 0], Border::Zeros, after),
-        );
+        let out = if self.is_too_short(x.dims()[2]) {
+            self.conv
+                .forward(reflected(x, sides), [0, 0], Border::Zeros, after)
+        } else {
+            self.conv.forward(x, sides, self.border, after)
+        };
         match &self.norm {
             None => out,
-            Some(norm) => out.each(|x| activate(normalized(norm, x), activation)),
-        }
-    }
-
-    /// A signal with what lies around it.
-    fn extended(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let sides = self.sides(x.dims()[2]);
-        match self.border {
-            _ if sides == [0, 0] => x,
-            Border::Reflect => reflected(x, sides),
-            border => B::extend(x, sides, border),
+            Some(norm) => activate(normalized(norm, out), activation),
         }
     }
 }
@@ -323,14 +339,14 @@ impl<B: CodecBackend> TrimmedConv<B> {
     }
 
     /// `[n, in, t]` to `[n, out, stride t]`. The normalization sees what is cut off afterwards, too.
-    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
         let cut = self.cut();
         let Some(norm) = &self.norm else {
-            return self.conv.forward(x, cut, Activation::None);
+            return self.conv.forward(x, cut, activation);
         };
         let whole = normalized(norm, self.conv.forward(x, [0, 0], Activation::None));
         let kept = whole.dims()[2] - cut[0] - cut[1];
-        whole.narrow(2, cut[0], kept)
+        activate(whole.narrow(2, cut[0], kept), activation)
     }
 }
 
@@ -343,13 +359,34 @@ pub struct Residual<B: CodecBackend> {
 }
 
 impl<B: CodecBackend> Residual<B> {
-    fn forward(&self, x: Ragged<B>) -> Ragged<B> {
-        let inside = self.first.forward(x.clone().map(B::elu), Activation::Elu);
-        let inside = self.second.forward(inside, Activation::None);
-        match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x, Activation::None) + inside,
-            None => x + inside,
+    fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
+        let time = x.dims()[2];
+        let parts = [
+            Some(&self.first),
+            Some(&self.second),
+            self.shortcut.as_ref(),
+        ];
+        let normalized = parts.iter().flatten().any(|part| part.norm.is_some());
+        if !normalized && !self.first.is_too_short(time) {
+            let first = &self.first.conv;
+            let unit = ResidualUnit {
+                first: (first.weight.val(), first.bias.val()),
+                walk: first.walk(self.first.sides(time)),
+                border: self.first.border,
+                second: self.second.pointwise(),
+                shortcut: self.shortcut.as_ref().map(PaddedConv::pointwise),
+                inside: Activation::Elu,
+                activation,
+            };
+            return B::residual_unit(x, unit);
         }
+        let inside = self.first.forward(B::elu(x.clone()), Activation::Elu);
+        let inside = self.second.forward(inside, Activation::None);
+        let own = match &self.shortcut {
+            Some(shortcut) => shortcut.forward(x, Activation::None),
+            None => x,
+        };
+        activate(own + inside, activation)
     }
 }
 
@@ -389,10 +426,9 @@ mod tests {
             for (kernel, stride) in [(10, 5), (4, 2), (7, 1), (16, 8)] {
                 for time in [1usize, 2, 3, 4, 7, 16, 17, 40] {
                     let x = Tensor::<Flex, 3>::ones([1, 1, time], &FlexDevice);
-                    let y =
-                        conv(kernel, stride, causal).forward(Ragged::whole(x), Activation::None);
+                    let y = conv(kernel, stride, causal).forward(x, Activation::None);
                     assert_eq!(
-                        y.x.dims()[2],
+                        y.dims()[2],
                         time.div_ceil(stride),
                         "{kernel}/{stride} {time}"
                     );

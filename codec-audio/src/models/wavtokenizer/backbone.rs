@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::Tensor;
 use codec_core::Error;
-use codec_core::backend::{Activation, Border, CodecBackend};
+use codec_core::backend::{Activation, Border, CodecBackend, Walk};
 use codec_core::layers::{
     AttentionKeys, Conv1d, Conv1dConfig, DepthwiseConv1d, GroupNorm, LayerNorm, Linear,
     SelfAttention,
@@ -46,6 +46,13 @@ pub(super) struct Backbone<B: CodecBackend> {
 fn centred<B: CodecBackend>(conv: &Conv1d<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
     let side = conv.span() / 2;
     conv.forward(x, [side; 2], Border::Zeros, Activation::None)
+}
+
+/// A linear map of the channels, `[n, in, l]` to `[n, out, l]`: over time it needs no other order of the values.
+fn pointwise<B: CodecBackend>(map: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    let (weight, bias) = (map.weight.val().unsqueeze_dim(2), map.bias.val());
+    let (walk, border) = (Walk::PLAIN, Border::Zeros);
+    B::signal_conv(x, weight, bias, walk, border, Activation::None)
 }
 
 /// What works on pictures, on a row of them.
@@ -192,11 +199,11 @@ struct Block<B: CodecBackend> {
 
 impl<B: CodecBackend> Block<B> {
     fn forward(&self, x: Tensor<B, 3>, condition: usize) -> Tensor<B, 3> {
-        let [n, c, l] = x.dims();
+        let [_, c, _] = x.dims();
         let inside = self.depthwise.forward(x.clone()).swap_dims(1, 2);
-        let inside = self.norm.forward(inside, condition).reshape([n * l, c]);
-        let inside = B::gelu_exact(self.widen.forward(inside));
-        let inside = self.narrow.forward(inside) * self.scale.val().reshape([1, c]);
-        x + inside.reshape([n, l, c]).swap_dims(1, 2)
+        let inside = self.norm.forward(inside, condition).swap_dims(1, 2);
+        let inside = B::gelu_exact(pointwise(&self.widen, inside));
+        let inside = pointwise(&self.narrow, inside);
+        x + inside * self.scale.val().reshape([1, c, 1])
     }
 }

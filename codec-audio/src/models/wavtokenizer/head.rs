@@ -25,17 +25,28 @@ pub(super) struct Head<B: CodecBackend> {
     config: HeadConfig,
 }
 
-/// What the head makes of channels, all `[n l, ...]` but the first.
+/// What the head makes of channels.
 pub(super) struct Spectrum<B: CodecBackend> {
     /// Items, n.
     pub items: usize,
-    /// `[n l, n_fft + 2]`.
+    /// Logarithms of magnitudes, then phases, `[n l, 2 bins]`.
     pub out: Tensor<B, 2>,
-    /// `[n l, bins]`, and so are all others.
-    pub magnitude: Tensor<B, 2>,
-    pub phase: Tensor<B, 2>,
-    pub real: Tensor<B, 2>,
-    pub imaginary: Tensor<B, 2>,
+    /// Real parts, then imaginary ones, `[n l, 2 bins]`.
+    pub complex: Tensor<B, 2>,
+}
+
+impl<B: CodecBackend> Spectrum<B> {
+    /// Magnitudes, phases, real and imaginary parts, `[n l, bins]` each.
+    pub fn parts(&self) -> [Tensor<B, 2>; 4] {
+        let bins = self.out.dims()[1] / 2;
+        let half = |of: &Tensor<B, 2>, first| of.clone().narrow(1, first, bins);
+        [
+            half(&self.out, 0).exp().clamp_max(MAGNITUDE_MAX),
+            half(&self.out, bins),
+            half(&self.complex, 0),
+            half(&self.complex, bins),
+        ]
+    }
 }
 
 impl<B: CodecBackend> Head<B> {
@@ -61,18 +72,11 @@ impl<B: CodecBackend> Head<B> {
     /// Of channels `[n, l, dim]`.
     pub fn spectrum(&self, x: Tensor<B, 3>) -> Spectrum<B> {
         let [items, l, dim] = x.dims();
-        let bins = self.config.n_fft / 2 + 1;
         let out = self.out.forward(x.reshape([items * l, dim]));
-        let magnitude = out.clone().narrow(1, 0, bins).exp();
-        let magnitude = magnitude.clamp_max(MAGNITUDE_MAX);
-        let phase = out.clone().narrow(1, bins, bins);
         Spectrum {
             items,
-            real: magnitude.clone() * phase.clone().cos(),
-            imaginary: magnitude.clone() * phase.clone().sin(),
+            complex: B::polar(out.clone(), MAGNITUDE_MAX),
             out,
-            magnitude,
-            phase,
         }
     }
 
@@ -82,7 +86,7 @@ impl<B: CodecBackend> Head<B> {
     /// [`Error::BadParameter`] if the ends are all that there is.
     pub fn synthesize(&self, spectrum: Spectrum<B>) -> Result<Tensor<B, 3>, Error> {
         let (n_fft, hop, n) = (self.config.n_fft, self.config.hop_length, spectrum.items);
-        let frames = Tensor::cat(vec![spectrum.real, spectrum.imaginary], 1);
+        let frames = spectrum.complex;
         let l = frames.dims()[0] / n.max(1);
         let (whole, cut) = (l.saturating_sub(1) * hop + n_fft, self.config.cut());
         let kept = whole.saturating_sub(2 * cut);

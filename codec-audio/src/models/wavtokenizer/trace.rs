@@ -58,13 +58,9 @@ pub(super) fn trace<B: CodecBackend>(
         let [count, values] = spectrum.out.dims();
         let whole = spectrum.out.clone().reshape([n, count / n, values]);
         traced.put("head.out", whole)?;
-        for (name, part) in [
-            ("magnitude", &spectrum.magnitude),
-            ("phase", &spectrum.phase),
-            ("real", &spectrum.real),
-            ("imag", &spectrum.imaginary),
-        ] {
-            traced.put(&format!("head.{name}"), from_rows(part.clone(), n))?;
+        let names = ["magnitude", "phase", "real", "imag"];
+        for (name, part) in names.into_iter().zip(spectrum.parts()) {
+            traced.put(&format!("head.{name}"), from_rows(part, n))?;
         }
         let signal = network.head.synthesize(spectrum)?;
         let time = signal.dims()[2];

@@ -6,6 +6,8 @@
 mod format;
 mod read;
 mod resample;
+#[cfg(test)]
+mod samples;
 mod sound;
 #[cfg(test)]
 mod tests;

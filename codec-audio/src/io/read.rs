@@ -1,6 +1,6 @@
 //! Sounds from files, block by block.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, ErrorKind, Read};
 
 use codec_core::{Depth, Error, Limits};
 use symphonia::core::codecs::audio::well_known::{
@@ -257,7 +257,7 @@ impl SoundReader {
                 Ok(Some(packet)) if packet.track_id != self.track => continue,
                 Ok(Some(packet)) => packet,
                 Ok(None) => return self.end(),
-                Err(Fault::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(Fault::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => {
                     return self.end();
                 }
                 Err(error) => return Err(fault(error)),
@@ -313,8 +313,15 @@ fn unknown() -> Error {
 
 fn fault(error: Fault) -> Error {
     match error {
-        Fault::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+        Fault::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
             Error::malformed("sound: it ends early")
+        }
+        // What symphonia's parsers find comes without a number of the system: codes that are none, sizes beyond memory.
+        Fault::IoError(e)
+            if e.raw_os_error().is_none()
+                && matches!(e.kind(), ErrorKind::Other | ErrorKind::OutOfMemory) =>
+        {
+            Error::malformed(format!("sound: {e}"))
         }
         Fault::IoError(e) => Error::Io(e),
         Fault::Unsupported(what) => Error::unsupported(format!("sound: {what}")),

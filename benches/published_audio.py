@@ -5,10 +5,9 @@
 
 Every round runs each program once: `codec encode`, `codec decode`, then PyTorch. `file_ms` is what coding one file takes in ours (reading
 samples, networks, entropy coding, writing), without the start of the program and reading weights; `process_ms` is the whole program from
-start to end. PyTorch's are the networks alone, warm. `cpu_ms` is processor time: ours that of the program less that of the same on a
-recording of 20 ms, with the cost of memory that is used for the first time. All are medians over the rounds, and every ratio is ours over
-PyTorch's: below 1 where ours is faster. On a busy machine PyTorch's threads wait for each other; processor time with `--threads 1` is
-disturbed least.
+start to end. PyTorch's are the networks alone, warm. `user_ms` is processor time outside of the kernel: ours that of the program less that
+of the same on a recording of 20 ms. All are medians over the rounds, and every ratio is ours over PyTorch's: below 1 where ours is faster.
+On a busy machine PyTorch's threads wait for each other; processor time with `--threads 1` is disturbed least.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from compare import HERE, processor
 from published import last_json
 
 MODELS = "encodec-24k,wavtokenizer-75,dac-44k"
-NAMES = ("file_ms", "process_ms", "cpu_ms", "torch_ms", "torch_cpu_ms")
+NAMES = ("file_ms", "process_ms", "user_ms", "torch_ms", "torch_user_ms")
 # Seconds of the recording that tells what the start of a program and reading weights take.
 SHORT = 0.02
 
@@ -53,13 +52,12 @@ def recording(path, rate, channels, seconds):
 
 
 def timed(command, environment):
-    """Milliseconds of coding, of the program, and of processor time."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Milliseconds of coding, of the program, and of processor time outside of the kernel."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     start = time.perf_counter()
     result = last_json(command, **environment)
     spent = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    busy = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     return 1e3 * result["seconds"], 1e3 * spent, 1e3 * busy
 
 
@@ -94,15 +92,15 @@ def main():
             for _ in range(args.rounds):
                 loads.append(os.getloadavg()[0])
                 for way, times in spent.items():
-                    file, process, cpu = timed(commands[way, "whole"], store)
+                    file, process, user = timed(commands[way, "whole"], store)
                     rest = timed(commands[way, "short"], store)[2]
-                    for name, ms in (("file_ms", file), ("process_ms", process), ("cpu_ms", cpu - rest)):
+                    for name, ms in (("file_ms", file), ("process_ms", process), ("user_ms", user - rest)):
                         times[name].append(ms)
                 options = ["--seconds", str(args.seconds), "--threads", threads, "--rounds", "1"]
                 theirs = last_json([*twin, "time", model, checkpoint, *options], OMP_NUM_THREADS=threads)
                 for way, times in spent.items():
                     times["torch_ms"].append(theirs[f"{way}_ms"])
-                    times["torch_cpu_ms"].append(theirs[f"{way}_cpu_ms"])
+                    times["torch_user_ms"].append(theirs[f"{way}_user_ms"])
                 peaks.append(theirs["peak_mib"])
         result = {"model": model, "load_average": loads}
         for way, times in spent.items():
@@ -110,7 +108,7 @@ def main():
             result[way] = {
                 "ratio": middle["file_ms"] / middle["torch_ms"],
                 "process_ratio": middle["process_ms"] / middle["torch_ms"],
-                "cpu_ratio": middle["cpu_ms"] / middle["torch_cpu_ms"],
+                "user_ratio": middle["user_ms"] / middle["torch_user_ms"],
                 "median": middle,
                 "rounds": times,
             }

@@ -96,15 +96,22 @@ mod tests {
     #[test]
     fn smaller_values_are_cheaper_and_slopes_are_finite() {
         type Ad = Autodiff<Flex>;
-        let data = [[[[0.0, 0.3, -40.0, 2.0]], [[0.0, -1.0, 30.0, 0.0]]]];
-        let z = Tensor::<Ad, 4>::from_data(data, &Default::default()).require_grad();
-        let bits = plane_bits(z.clone());
-        let less = plane_bits(z.clone().mul_scalar(0.5)).into_scalar();
-        assert!(less < bits.clone().into_scalar());
-        let slopes = z.grad(&bits.sum().backward()).unwrap();
-        let slopes: Vec<f32> = slopes.into_data().into_vec().unwrap();
-        assert!(slopes.iter().all(|s| s.is_finite()), "{slopes:?}");
-        assert!(slopes[1] > 0.0 && slopes[5] < 0.0, "{slopes:?}");
+        let slopes = |data: [[[[f32; 4]; 1]; 2]; 1]| -> Vec<f32> {
+            let z = Tensor::<Ad, 4>::from_data(data, &Default::default()).require_grad();
+            let bits = plane_bits(z.clone());
+            let less = plane_bits(z.clone().mul_scalar(0.5)).into_scalar();
+            assert!(less < bits.clone().into_scalar());
+            let slopes = z.grad(&bits.sum().backward()).unwrap();
+            slopes.into_data().into_vec().unwrap()
+        };
+        let alone = slopes([[[[0.0, 0.3, 0.0, 0.0]], [[0.0, 0.0, 0.0, -1.0]]]]);
+        assert!(alone[1] > 0.0 && alone[7] < 0.0, "{alone:?}");
+        // A value that tells of a larger one beside it pays.
+        let told = slopes([[[[0.0, 0.3, -40.0, 2.0]], [[0.0, -1.0, 30.0, 0.0]]]]);
+        assert!(
+            told.iter().all(|s| s.is_finite()) && told[1] < 0.0,
+            "{told:?}"
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ const RANGE: f64 = 4.0;
 /// Share of a stereo model's latents that the sum of its channels has at first, in quarters; the difference has the rest.
 const SUM_QUARTERS: usize = 3;
 /// Logarithm of what activations between the blocks divide their bend by at first: they begin almost straight.
-const STRAIGHT: f32 = 3.0;
+const STRAIGHT: f32 = 8.0;
 
 /// What [`Fresh::forward`] gives, with gradients.
 #[derive(Debug, Clone)]

@@ -7,11 +7,20 @@ use codec_core::pretrained::Pretrained;
 /// Name of the model that encoders use unless told otherwise.
 pub const DEFAULT: &str = "srvq/speech-v1";
 
+/// Name of the model of music.
+pub const MUSIC: &str = "walloc/music-v1";
+
 /// All built-in models.
-const MODELS: &[Pretrained] = &[Pretrained {
-    name: DEFAULT,
-    weights: include_bytes!("../pretrained/srvq-speech-v1.safetensors"),
-}];
+const MODELS: &[Pretrained] = &[
+    Pretrained {
+        name: DEFAULT,
+        weights: include_bytes!("../pretrained/srvq-speech-v1.safetensors"),
+    },
+    Pretrained {
+        name: MUSIC,
+        weights: include_bytes!("../pretrained/walloc-music-v1.safetensors"),
+    },
+];
 
 /// Weights file of a model.
 pub fn get(name: &str) -> Option<&'static [u8]> {

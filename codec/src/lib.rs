@@ -70,6 +70,8 @@ pub mod sound {
         Depth, FileFormat, Sound, SoundInfo, SoundReader, Tags, WavHeader, is_sound, read,
         sample_bytes, write,
     };
+    /// Name of the built-in model of music, stereo at 44.1 kHz.
+    pub use codec_audio::pretrained::MUSIC;
     pub use codec_audio::tokens::TokenStream;
 }
 

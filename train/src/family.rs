@@ -15,6 +15,7 @@ pub const NAMES: &[&str] = &[
     "index_context",
     "index_restorer",
     "srvq",
+    "walloc1d",
 ];
 
 /// Evaluates an expression with the task of a recipe's family.
@@ -43,6 +44,10 @@ macro_rules! with_task {
             }
             "srvq" => {
                 let $task = $crate::task::srvq::SrvqTask::<$backend>::new($recipe)?;
+                $body
+            }
+            "walloc1d" => {
+                let $task = $crate::task::walloc1d::Walloc1dTask::<$backend>::new($recipe)?;
                 $body
             }
             other => Err($crate::family::unknown_family(other)),
@@ -74,6 +79,7 @@ pub(crate) fn parts(recipe: &Recipe) -> Result<Parts, TrainError> {
         "index_context" => Ok(crate::task::index_context::PARTS),
         "index_restorer" => Ok(crate::task::index_restorer::PARTS),
         "srvq" => Ok(crate::task::srvq::PARTS),
+        "walloc1d" => Ok(crate::task::walloc1d::PARTS),
         other => Err(unknown_family(other)),
     }
 }

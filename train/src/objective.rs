@@ -128,6 +128,14 @@ impl<B: CodecBackend> Objective<B> {
                 }
             }
             pass.terms = terms;
+        } else {
+            let (own, offered) = std::mem::take(&mut pass.terms)
+                .into_iter()
+                .partition(|term| term.kind != TermKind::Offered);
+            pass.terms = own;
+            let offered: Vec<Term<B>> = offered;
+            let offered = offered.into_iter().map(|term| (term.name, term.value));
+            pass.readings.extend(offered);
         }
         let weights = vector(&pass.weights, device);
         let sum = |kind: TermKind, from_output: bool| {
@@ -167,6 +175,9 @@ impl<B: CodecBackend> Objective<B> {
         };
         let mut term = given.clone();
         term.name = part.term.name().to_owned();
+        if term.kind == TermKind::Offered {
+            term.kind = TermKind::Rate;
+        }
         Ok(Weighted {
             term,
             weight: part.term.weight,
@@ -302,6 +313,41 @@ mod tests {
                 assert!((own - written).abs() < 1e-3, "{own} {written}");
             }
         }
+    }
+
+    #[test]
+    fn offered_values_count_where_they_are_named() {
+        let device = Default::default();
+        let value = |text: &str| {
+            let (mut pass, input) = pass([0.01, 0.02]);
+            pass.terms.push(Term {
+                name: "size".into(),
+                kind: TermKind::Offered,
+                value: Tensor::from_data([4.0, 8.0], &device),
+            });
+            let objective = Objective::<Back>::new(&terms(text), Domain::Pictures, &device);
+            let cost = objective.unwrap().compose(&mut pass, &input, &device);
+            let names = pass.terms.iter().map(|t| t.name.clone());
+            let names: Vec<String> = names.collect();
+            let readable = pass.readings.iter().any(|(name, _)| name == "size");
+            (
+                cost.unwrap().total().unwrap().into_scalar(),
+                names,
+                readable,
+            )
+        };
+        let (own, names, readable) = value("loss = []");
+        assert_eq!(
+            (own, names.len(), readable),
+            (loss("loss = []", [0.01, 0.02]).0, 2, true)
+        );
+        let named = "[[loss]]\nkind = 'model'\nterm = 'size'\nweight = 0.5";
+        let (size, names, _) = value(named);
+        assert!(
+            (size - 0.5 * (0.25 * 4.0 + 0.75 * 8.0)).abs() < 1e-6,
+            "{size}"
+        );
+        assert_eq!(names, ["size"]);
     }
 
     #[test]

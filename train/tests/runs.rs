@@ -588,6 +588,76 @@ fn a_codec_of_speech_trains_and_resumes() {
     assert!(WeightsFile::from_bytes(&with).unwrap().tensors.len() > weights.tensors.len());
 }
 
+/// The codec of music trains, stops and goes on exactly, alone and with the rate in its loss, and what it exports is a place to
+/// start from.
+#[test]
+fn a_codec_of_music_trains_and_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let sounds = folder.path().join("sounds");
+    fs::create_dir(&sounds).unwrap();
+    for file in 0..2u32 {
+        fs::write(sounds.join(format!("{file}.wav")), wav(6000, file)).unwrap();
+    }
+    let model = r#"
+        name = "walloc/test"
+        family = "walloc1d"
+        seed = 5
+        [model]
+        channels = 1
+        sample_rate = 8000
+        J = 4
+        latent_dim = 6
+        Nd = 12
+        post_filter = true
+        post_taps = 9
+    "#;
+    let losses = r#"
+        [[loss]]
+        kind = "mse"
+        weight = 100.0
+        [[loss]]
+        kind = "model"
+        term = "rate"
+        weight = 0.01
+    "#;
+    let data = DATA
+        .replace("DATA", sounds.to_str().unwrap())
+        .replace("patch = 32", "patch = 1024")
+        .replace("[validation]", "rate = 8000\nchannels = 1\n[validation]");
+    let paper = resumes(&format!("{model}{data}"));
+    let straight = data.replace("batch = 2", "batch = 2\nrounding = \"straight-through\"");
+    let rated = resumes(&format!("{model}{losses}{straight}"));
+    let tensors = |bytes: &[u8]| WeightsFile::from_bytes(bytes).unwrap().tensors;
+    assert_ne!(tensors(&paper), tensors(&rated));
+    AudioModel::from_bytes(&rated).unwrap().check().unwrap();
+
+    let mut place = Place::new();
+    let init = place.out("init.safetensors");
+    fs::write(&init, &rated).unwrap();
+    place.recipe = Recipe::parse(&format!("{model}{losses}{straight}")).unwrap();
+    let mut options = place.options("again");
+    options.init = Some(init);
+    let (_, events) = run(&place.recipe, &options, &Disk).unwrap();
+    let afresh =
+        |event: &Event| matches!(event, Event::Warning { message } if message.contains("afresh"));
+    assert!(!events.iter().any(afresh), "{events:?}");
+
+    for (change, says) in [
+        ("stages.0.patch=1000", "a multiple of 16, at least 80"),
+        ("stages.0.rounding=optimized", "noise or straight-through"),
+        ("data.rate=44100", "data.rate"),
+        ("data.channels=2", "data.channels"),
+        ("model.latent_dim=0", "latent_dim"),
+    ] {
+        let error = place.recipe.set(change).and_then(|recipe| {
+            let options = place.options("wrong");
+            run(&recipe, &options, &Disk)
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(says), "{change}: {error}");
+    }
+}
+
 /// A sound at 8 kHz in 16 bits.
 fn wav(samples: u32, seed: u32) -> Vec<u8> {
     let bytes = 2 * samples;

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::batch::{self, Outcome};
-use crate::console::{Console, size, time};
+use crate::console::{Console, shown, size, time};
 use crate::exit::{Failure, Status};
 use crate::media::{self, Input};
 use crate::plan::{self, Derived, Job, Sides};
@@ -138,6 +138,13 @@ impl Session<'_> {
             Input::Sound(reader) => {
                 let (args, options) = (self.args, self.sound_options()?);
                 let (verify, force) = (args.verify, args.output.force);
+                if self.model.is_none() && self.weights.is_none() && reader.info().channels > 1 {
+                    tracing::warn!(
+                        "{}: several channels with the model of speech; for music: -m {}",
+                        shown(job.source.path()),
+                        audio::MUSIC
+                    );
+                }
                 super::sound::encode(
                     self.sounds()?,
                     *reader,

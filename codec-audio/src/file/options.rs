@@ -93,7 +93,7 @@ pub fn step_of(format: &Format, rate: Rate, channels: usize) -> Result<usize, Er
             let rates = (0..=last).map(|step| kilobits(format, step, channels));
             let rates: Option<Vec<f64>> = rates.collect();
             let rates = rates.ok_or_else(|| {
-                Error::bad_parameter("bits a second of a model without codebooks")
+                Error::bad_parameter("bits a second of a model whose rate depends on the recording")
             })?;
             let distance = |step: usize| rates.get(step).map_or(f64::MAX, |r| (r - wanted).abs());
             Ok((0..=last)

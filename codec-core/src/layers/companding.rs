@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::Error;
+use crate::backend::CodecBackend;
 use crate::noise::uniform;
 
 /// Probabilities are kept this far from 0 and 1 before the normal quantile, for values with noise.
@@ -20,6 +21,15 @@ const MARGIN: f64 = 1e-3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Companding {
     bits: u32,
+}
+
+/// What stands for rounding in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// Uniform noise of one step (section 4 of the paper).
+    Noise,
+    /// The nearest integers, with the gradient of the identity.
+    StraightThrough,
 }
 
 impl Companding {
@@ -52,7 +62,7 @@ impl Companding {
     }
 
     /// Standard deviation of the normal values.
-    fn scale(self) -> f64 {
+    pub fn scale(self) -> f64 {
         f64::from(self.limit()) / SPREAD
     }
 
@@ -68,10 +78,19 @@ impl Companding {
         z.round().clamp(-limit, limit)
     }
 
-    /// What stands for rounding in training: uniform noise of one step.
-    pub fn perturb<B: Backend, const D: usize>(self, z: Tensor<B, D>) -> Tensor<B, D> {
-        let noise = uniform(z.dims(), &z.device());
-        z + noise
+    /// What stands for rounding in training.
+    pub fn approximate<B: CodecBackend, const D: usize>(
+        self,
+        z: Tensor<B, D>,
+        rounding: Rounding,
+    ) -> Tensor<B, D> {
+        match rounding {
+            Rounding::Noise => {
+                let noise = uniform(z.dims(), &z.device());
+                z + noise
+            }
+            Rounding::StraightThrough => B::ste_round(z),
+        }
     }
 
     /// Integers, or continuous values, back to normal values, of any shape.
@@ -182,9 +201,15 @@ mod tests {
             "{slopes:?}"
         );
         let device = Default::default();
-        let noisy = quantizer.perturb(Tensor::<Flex, 1>::zeros([1000], &device));
+        let zeros = Tensor::<Flex, 1>::zeros([1000], &device);
+        let noisy = quantizer.approximate(zeros, Rounding::Noise);
         let noisy = values(noisy);
         assert!(noisy.iter().all(|v| v.abs() <= 0.5));
         assert!(noisy.iter().any(|v| v.abs() > 0.3));
+        let z = Tensor::<Ad, 1>::from_floats([0.4, -1.6], &device).require_grad();
+        let rounded = quantizer.approximate(z.clone(), Rounding::StraightThrough);
+        let gradient = z.grad(&rounded.clone().sum().backward()).unwrap();
+        assert_eq!(values(rounded.inner()), [0.0, -2.0]);
+        assert_eq!(values(gradient), [1.0, 1.0]);
     }
 }

@@ -13,6 +13,7 @@ mod integer;
 mod linear;
 mod lstm;
 mod norm;
+mod planes;
 pub mod quantizer;
 mod residual;
 mod snake;
@@ -20,7 +21,7 @@ mod tables;
 mod wavelet;
 
 pub use attention::{AttentionKeys, SelfAttention};
-pub use companding::Companding;
+pub use companding::{Companding, Rounding};
 pub use conv::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, PYTORCH_GAIN};
 pub use conv1d::{Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig, DepthwiseConv1d};
 pub use depthwise::DepthwiseConv;
@@ -35,6 +36,7 @@ pub use integer::{
 pub use linear::Linear;
 pub use lstm::Lstm;
 pub use norm::{GroupNorm, LayerNorm};
+pub use planes::plane_bits;
 pub use residual::{ResidualBlock, ResidualBlockConfig};
 pub use snake::{Snake, SnakeBeta};
 pub use wavelet::check_wavelet;

@@ -219,6 +219,36 @@ impl Tensors {
         Ok((tensors, metadata))
     }
 
+    /// The same with every real number rounded to 16 bits, which [`Tensors::to_compact_safetensors`] keeps.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a number that is too large.
+    pub fn halved(&self) -> Result<Self, Error> {
+        let mut halved = Self::new();
+        for (name, tensor) in self.iter() {
+            let tensor = match &tensor.values {
+                Values::Floats(values) => {
+                    let half = |&v: &f32| half::f16::from_f32(v).to_f32();
+                    let rounded: Vec<f32> = values.iter().map(half).collect();
+                    if let Some(value) = values
+                        .iter()
+                        .zip(&rounded)
+                        .find(|(v, r)| v.is_finite() && !r.is_finite())
+                    {
+                        return Err(Error::bad_parameter(format!(
+                            "{name}: {} does not fit 16 bits",
+                            value.0
+                        )));
+                    }
+                    HostTensor::floats(tensor.shape(), rounded)?
+                }
+                Values::Integers(_) => tensor.clone(),
+            };
+            halved.insert(name, tensor);
+        }
+        Ok(halved)
+    }
+
     /// Writes a safetensors file, real numbers in 32 bits, integers in 64. The same tensors and metadata give the same bytes.
     ///
     /// # Errors

@@ -3,10 +3,12 @@
 pub mod index_context;
 pub mod index_restorer;
 mod pictures;
+mod sounds;
 pub mod srvq;
 mod tokenizer;
 pub mod vqgan;
 pub mod walloc;
+pub mod walloc1d;
 pub mod wpmr;
 
 use std::collections::BTreeMap;
@@ -96,6 +98,8 @@ pub enum TermKind {
     Rate,
     /// Times the Lagrangian of the sample.
     Distortion,
+    /// As a rate, but only where a recipe names it: no part of the family's own loss.
+    Offered,
 }
 
 /// One part of the loss.

@@ -13,12 +13,13 @@ use codec_audio::models::srvq::{
 };
 use codec_core::backend::CodecBackend;
 
-use super::pictures::{hyperparameters, named, network, scalar, weights_file};
+use super::pictures::{hyperparameters, network, scalar, weights_file};
+use super::sounds::{Shape, powers, snr, tensor};
 use super::tokenizer::once;
 use super::{Averaged, Evaluation, Macs, Parts, Pass, Readings, Signal, Task, Term, TermKind};
 use crate::TrainError;
-use crate::data::{Content, Item};
-use crate::events::{Metrics, Sample, SampleData};
+use crate::data::Item;
+use crate::events::Metrics;
 use crate::losses::spectral::MultiScaleStftConfig;
 use crate::losses::{CodebookUsage, Domain};
 use crate::parameters::Parameters;
@@ -31,9 +32,6 @@ pub(crate) const PARTS: Parts = Parts {
     decoder: &["codebooks", "decoder"],
     auxiliary: &[],
 };
-
-/// Most seconds of a held-out file that are looked at.
-const SECONDS: usize = 6;
 
 /// What the codebooks learn from: what each saw and what it chose.
 type Seen<B> = (Vec<Tensor<B, 2>>, Vec<Tensor<B, 1, Int>>);
@@ -65,18 +63,22 @@ impl<B: AutodiffBackend> SrvqTask<B> {
                 return Err(invalid(&key, &stage.patch, &expected));
             }
         }
-        if recipe.data.rate.is_some_and(|rate| rate != config.rate) {
-            return Err(invalid(
-                "data.rate",
-                &recipe.data.rate.unwrap_or(0),
-                &config.rate.to_string(),
-            ));
-        }
-        Ok(Self {
+        let task = Self {
             fresh,
             transforms: OnceCell::new(),
             seen: RefCell::new(None),
-        })
+        };
+        task.shape().check(recipe)?;
+        Ok(task)
+    }
+
+    fn shape(&self) -> Shape {
+        let config = self.fresh.config();
+        Shape {
+            rate: config.rate,
+            channels: 1,
+            hop: config.hop,
+        }
     }
 }
 
@@ -102,14 +104,8 @@ where
         t: &[f32],
         _stage: &Stage,
     ) -> Result<Pass<B>, TrainError> {
-        let (samples, rate) = input.sound()?;
-        let (config, [count, channels, _]) = (self.fresh.config(), samples.dims());
-        if rate != config.rate || channels != 1 {
-            return Err(TrainError::Recipe(format!(
-                "sound with {channels} channels at {rate} Hz (expected 1 at {} Hz)",
-                config.rate
-            )));
-        }
+        let samples = self.shape().samples(input)?;
+        let (config, [count, _, _]) = (self.fresh.config(), samples.dims());
         let transforms = once(&self.transforms, || {
             Transforms::new(config, &samples.device())
         })?;
@@ -118,12 +114,6 @@ where
             .map(|&t| self.fresh.config().codebooks_for(t))
             .collect();
         let pass = model.forward_training(transforms, samples.clone(), &codebooks)?;
-        let error = (pass.reconstruction.clone() - samples.clone()).square();
-        let error = error
-            .reshape([count as i32, -1])
-            .mean_dim(1)
-            .reshape([count]);
-        let power = samples.square().reshape([count as i32, -1]).mean_dim(1);
         self.seen.replace(Some((pass.latents, pass.codes)));
         Ok(Pass {
             terms: vec![Term {
@@ -133,13 +123,10 @@ where
             }],
             lambdas: vec![1.0; count],
             weights: vec![1.0 / count as f32; count],
-            readings: vec![
-                ("error".to_owned(), error),
-                ("power".to_owned(), power.reshape([count])),
-            ],
+            readings: powers(&pass.reconstruction, &samples),
             output: Signal::Sound {
                 samples: pass.reconstruction,
-                rate,
+                rate: self.shape().rate,
             },
         })
     }
@@ -156,9 +143,7 @@ where
     }
 
     fn metrics(&self, readings: &Readings, _stage: &Stage) -> Metrics {
-        let mean = |name: &str| readings.mean(name, |value| value);
-        let snr = 10.0 * (mean("power") / mean("error").max(1e-12)).log10();
-        named([("snr", snr)])
+        snr(readings)
     }
 
     /// Spectral distance, rate of raw codes and health of the last codebook in use.
@@ -171,31 +156,17 @@ where
         sample: bool,
         device: &<B as BackendTypes>::Device,
     ) -> Result<Option<Evaluation>, TrainError> {
-        let config = self.fresh.config();
-        let Content::Sound(sound) = item.content() else {
-            return Ok(None);
-        };
-        let Some(channel) = sound
-            .channels()
-            .first()
-            .filter(|_| sound.rate() == config.rate)
-        else {
-            return Ok(None);
-        };
-        let length = channel.len().min(SECONDS * config.rate as usize) / config.hop * config.hop;
-        let Some(x) = channel.get(..length).filter(|x| !x.is_empty()) else {
+        let (config, shape) = (self.fresh.config(), self.shape());
+        let Some(x) = shape.excerpt(item) else {
             return Ok(None);
         };
         let network = Network::of(model.clone(), config, device)?;
         let tokenizer = tokenizer_of(network, config, device);
-        let codes = tokenizer.tokenize(&[x], self.fresh.config().codebooks_for(t))?;
+        let codes = tokenizer.tokenize(&x, self.fresh.config().codebooks_for(t))?;
         let y = tokenizer.detokenize(&codes)?;
-        let y = y.first().map_or(&[][..], Vec::as_slice);
-        let tensor = |values: &[f32]| {
-            Tensor::<B::InnerBackend, 1>::from_floats(values, device).reshape([1, 1, length])
-        };
-        let stft = MultiScaleStftConfig::default().init(device)?;
-        let distance = scalar(stft.forward(tensor(y), tensor(x))?);
+        let y: Vec<&[f32]> = y.iter().map(Vec::as_slice).collect();
+        let stft = MultiScaleStftConfig::default().init::<B::InnerBackend>(device)?;
+        let distance = scalar(stft.forward(tensor(&y, device), tensor(&x, device))?);
         let last = codes.values.chunks(codes.frames().max(1)).last();
         let last: Vec<i64> = last
             .unwrap_or_default()
@@ -214,15 +185,7 @@ where
             ("perplexity", usage.health().perplexity),
             ("cost", distance),
         ];
-        Ok(Some(Evaluation {
-            metrics: named(metrics),
-            sample: sample.then(|| Sample {
-                name: item.name(),
-                quality: 100.0 * t,
-                original: wave(x, config.rate),
-                reconstruction: wave(y, config.rate),
-            }),
-        }))
+        Ok(Some(shape.evaluation(metrics, sample, item, t, [&x, &y])))
     }
 
     fn export(
@@ -250,12 +213,5 @@ where
 
     fn parts(&self) -> Parts {
         PARTS
-    }
-}
-
-fn wave(samples: &[f32], rate: u32) -> SampleData {
-    SampleData::Sound {
-        rate,
-        channels: vec![samples.to_vec()],
     }
 }

@@ -1,10 +1,12 @@
 //! The image family `walloc` in training.
 //!
-//! There is no rate term: the bits of a latent bound the rate, and noise stands for rounding, as in the paper. The reported
-//! `bpp` is that of files.
+//! Without `[[loss]]` there is no rate term: the bits of a latent bound the rate, and noise stands for rounding, as in the paper.
+//! A recipe may name `rate`, an estimate of what the entropy coder needs, and round straight through. The reported `bpp` is that
+//! of files.
 
 use burn::tensor::backend::{AutodiffBackend, BackendTypes};
 use codec_core::backend::CodecBackend;
+use codec_core::layers::Rounding;
 use codec_image::models::walloc::{Network, Walloc, WallocConfig, export};
 
 use super::pictures::{
@@ -17,7 +19,7 @@ use crate::data::Item;
 use crate::events::Metrics;
 use crate::losses::Domain;
 use crate::parameters::Parameters;
-use crate::recipe::{Recipe, Stage};
+use crate::recipe::{Recipe, Stage, StageRounding};
 
 /// Mean squared errors count on the 0..255 scale, as in the other picture families.
 const SCALE: f64 = 255.0 * 255.0;
@@ -50,7 +52,26 @@ impl WallocTask {
         });
         checked.map_err(|e| TrainError::Recipe(format!("model: {e}")))?;
         check_patches(recipe, config.alignment(), config.side_min())?;
+        recipe
+            .stages
+            .iter()
+            .try_for_each(|s| rounding(s).map(|_| ()))?;
         Ok(Self { config })
+    }
+}
+
+/// What stands for rounding in a stage.
+///
+/// # Errors
+/// [`TrainError::Recipe`] for what needs a search of symbols.
+pub(super) fn rounding(stage: &Stage) -> Result<Rounding, TrainError> {
+    match stage.rounding {
+        StageRounding::Noise => Ok(Rounding::Noise),
+        StageRounding::StraightThrough => Ok(Rounding::StraightThrough),
+        StageRounding::Optimized | StageRounding::Mixed => Err(TrainError::Recipe(format!(
+            "stage {}: rounding (expected noise or straight-through for this family)",
+            stage.name
+        ))),
     }
 }
 
@@ -74,17 +95,24 @@ where
         model: &Network<B>,
         input: &Signal<B>,
         _t: &[f32],
-        _stage: &Stage,
+        stage: &Stage,
     ) -> Result<Pass<B>, TrainError> {
         let pixels = input.pictures()?;
         let count = pixels.dims()[0];
-        let pass = model.forward_training(pixels.sub_scalar(0.5))?;
+        let pass = model.forward_training(pixels.sub_scalar(0.5), rounding(stage)?)?;
         Ok(Pass {
-            terms: vec![Term {
-                name: "mse".to_owned(),
-                kind: TermKind::Distortion,
-                value: pass.mse.mul_scalar(SCALE),
-            }],
+            terms: vec![
+                Term {
+                    name: "mse".to_owned(),
+                    kind: TermKind::Distortion,
+                    value: pass.mse.mul_scalar(SCALE),
+                },
+                Term {
+                    name: "rate".to_owned(),
+                    kind: TermKind::Offered,
+                    value: pass.rate,
+                },
+            ],
             lambdas: vec![1.0; count],
             weights: vec![1.0 / count as f32; count],
             readings: vec![("packet_mse".to_owned(), pass.packet_mse.mul_scalar(SCALE))],

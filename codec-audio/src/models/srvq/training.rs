@@ -78,12 +78,6 @@ impl Fresh {
     /// # Errors
     /// Device errors.
     pub fn export<B: CodecBackend>(&self, network: &Autoencoder<B>) -> Result<Tensors, Error> {
-        let mut tensors = Tensors::new();
-        for (name, tensor) in self.start.collect(network)?.iter() {
-            let values = tensor.as_floats().unwrap_or_default().iter();
-            let values = values.map(|&value| half::f16::from_f32(value).to_f32());
-            tensors.insert(name, HostTensor::floats(tensor.shape(), values.collect())?);
-        }
-        Ok(tensors)
+        self.start.collect(network)?.halved()
     }
 }

@@ -7,6 +7,7 @@ use codec_core::weights::HostTensor;
 use codec_entropy::{decode_planes, encode_planes};
 
 use super::Walloc1d;
+use super::config::Walloc1dConfig;
 use super::network::Network;
 use crate::coder::{AudioCoder, AudioLatents, Format, Reach};
 use crate::models::family::Model;
@@ -30,17 +31,29 @@ impl<B: CodecBackend> Coder<B> {
     /// # Errors
     /// [`Error::Malformed`] for incomplete weights, [`Error::Unsupported`] for models of neither 1 nor 2 channels.
     pub fn new(model: &Model<Walloc1d>, device: &B::Device) -> Result<Self, Error> {
-        let channels = model.config.channels;
+        Self::of(model.network::<B>(device)?, &model.config, device)
+    }
+
+    /// The codec of networks that are on a device already.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for models of neither 1 nor 2 channels.
+    pub fn of(
+        network: Network<B>,
+        config: &Walloc1dConfig,
+        device: &B::Device,
+    ) -> Result<Self, Error> {
+        let channels = config.channels;
         if !matches!(channels, 1 | 2) {
             return Err(Error::unsupported(format!(
                 "sound with a model of {channels} channels (expected 1 or 2)"
             )));
         }
         Ok(Self {
-            network: model.network::<B>(device)?,
-            format: model.config.format(),
-            latent_dim: model.config.latent_dim,
-            frames_min: model.config.frames_min(),
+            network,
+            format: config.format(),
+            latent_dim: config.latent_dim,
+            frames_min: config.frames_min(),
             device: device.clone(),
         })
     }

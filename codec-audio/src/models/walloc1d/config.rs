@@ -44,7 +44,90 @@ pub struct Walloc1dConfig {
     pub sample_rate: usize,
 }
 
+impl Default for Walloc1dConfig {
+    /// `stereo_5x` of the authors with frames half as long and a decoder of width 128, which a CPU can train.
+    fn default() -> Self {
+        Self {
+            channels: 2,
+            levels: 7,
+            encoder_width: None,
+            decoder_width: 128,
+            latent_dim: 128,
+            latent_bits: 9,
+            lightweight_encode: true,
+            post_filter: false,
+            post_taps: 0,
+            sample_rate: RATE,
+        }
+    }
+}
+
 impl Walloc1dConfig {
+    /// Checks every value of a model that is to be trained.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`].
+    pub fn check(&self) -> Result<(), Error> {
+        let within = |name: &str, value: usize, least: usize, most: usize| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::bad_parameter(format!(
+                "walloc1d: invalid {name} {value} (expected {least}..={most})"
+            )))
+        };
+        within("channels", self.channels, 1, 2)?;
+        within("J", self.levels, 0, LEVELS_MAX)?;
+        within("latent_dim", self.latent_dim, 1, WIDTH_MAX)?;
+        within("Nd", self.decoder_width, self.latent_dim, WIDTH_MAX)?;
+        match self.encoder_width {
+            None if self.lightweight_encode => {}
+            Some(_) if self.lightweight_encode => {
+                return Err(Error::bad_parameter(
+                    "walloc1d: Ne of a lightweight encoder (it has no width)",
+                ));
+            }
+            width => within("Ne", width.unwrap_or(0), self.latent_dim, WIDTH_MAX)?,
+        }
+        if self.post_filter {
+            within("post_taps", self.post_taps, 1, FILTER_MAX)?;
+            if self.post_taps.is_multiple_of(2) {
+                return Err(Error::bad_parameter(
+                    "walloc1d: invalid post_taps (expected an odd number)",
+                ));
+            }
+        }
+        let (least, most) = (*crate::io::RATES.start(), *crate::io::RATES.end());
+        within(
+            "sample_rate",
+            self.sample_rate,
+            least as usize,
+            most as usize,
+        )?;
+        Companding::new(self.latent_bits).map(|_| ())
+    }
+
+    /// Multiply-accumulates per sample (of all channels at once) of encoder and decoder networks, without the transform.
+    pub fn macs(&self) -> [f64; 2] {
+        let (packets, dim) = (self.packets(), self.latent_dim);
+        let width = |told: usize| told / dim.max(1) * dim;
+        // Three units of a convolution of seven taps and one of one.
+        let units = |width: usize| 24 * width * width;
+        let encode = match self.encoder_width.filter(|_| !self.lightweight_encode) {
+            Some(told) => {
+                let w = width(told);
+                7 * packets * dim + units(dim) + 2 * dim * w + units(w) + 2 * w * w + 3 * w * dim
+            }
+            None => packets * dim,
+        };
+        let w = width(self.decoder_width);
+        let decode =
+            7 * dim * w + 2 * w * w + units(w) + 2 * w * dim + units(dim) + 7 * dim * packets;
+        let filter = self.channels * self.channels * self.post_taps;
+        let hop = self.hop() as f64;
+        [encode as f64 / hop, decode as f64 / hop + filter as f64]
+    }
+
     /// Channels of wavelet packets, `channels * 2^J`.
     pub fn packets(&self) -> usize {
         self.channels << self.levels

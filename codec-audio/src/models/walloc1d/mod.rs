@@ -3,22 +3,25 @@
 //!
 //! The transform goes round from the end of a recording to its beginning, so a recording is coded as a whole; chunks stand
 //! alone. The integers are coded by a model of integers ([`codec_entropy::encode_planes`]), so every machine decodes the
-//! same ones. Training is not here.
+//! same ones.
 
 mod codec;
 mod config;
 mod network;
 #[cfg(test)]
 mod tests;
+mod training;
 
+pub use codec::Coder;
 pub use config::Walloc1dConfig;
 pub use network::Network;
+pub use training::{Fresh, TrainingPass};
 
 use burn::tensor::Tensor;
 use codec_core::Error;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
-use codec_core::layers::check_wavelet;
+use codec_core::layers::{Companding, check_wavelet};
 use codec_core::weights::{Loader, Tensors};
 use serde_json::Value;
 
@@ -56,7 +59,8 @@ impl Family for Walloc1d {
         loader: &Loader<'_, B>,
     ) -> Result<Network<B>, Error> {
         check_wavelet(loader, &[("", &[1, 1, 10])])?;
-        Network::load(config, loader)
+        let quantizer = Companding::new(config.latent_bits)?;
+        Ok(Network::load(config, quantizer, loader))
     }
 
     fn trace<B: CodecBackend>(

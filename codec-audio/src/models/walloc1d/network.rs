@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use codec_core::Error;
-use codec_core::backend::{Activation, Border, Boundary, CodecBackend};
+use codec_core::backend::{Activation, Border, Boundary, CodecBackend, Walk};
 use codec_core::layers::{
     Companding, Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig, SnakeBeta,
 };
@@ -81,7 +81,8 @@ struct Decoder<B: Backend> {
     conv1: Conv1d<B>,
     blocks: Vec<DecoderBlock<B>>,
     snake1: SnakeBeta<B>,
-    conv2: Conv1d<B>,
+    /// The last convolution, which has no bias.
+    conv2: Param<Tensor<B, 3>>,
 }
 
 /// The model: transform and rounding have no parameters, so these are all.
@@ -93,6 +94,8 @@ pub struct Network<B: Backend> {
     decoder: Decoder<B>,
     post: Option<Conv1d<B>>,
     levels: usize,
+    /// What the encoder's output is multiplied by and the decoder's input divided by.
+    unit: f64,
     #[module(skip)]
     quantizer: Companding,
 }
@@ -145,19 +148,11 @@ impl<B: CodecBackend> Decoder<B> {
             }
         };
         let blocks = [[width, width], [width, latent_dim]];
-        // The last convolution has no bias.
-        let last = loader.at("conv2");
-        let conv2 = Conv1d {
-            weight: last.param("weight", [packets, latent_dim, 7]),
-            bias: Param::from_tensor(Tensor::zeros([packets], loader.device())),
-            stride: 1,
-            dilation: 1,
-        };
         Self {
             conv1: Conv1dConfig::new([latent_dim, width], 7).load(&loader.at("conv1")),
             blocks: blocks.into_iter().enumerate().map(block).collect(),
             snake1: SnakeBeta::load(latent_dim, &loader.at("snake1")),
-            conv2,
+            conv2: loader.at("conv2").param("weight", [packets, latent_dim, 7]),
         }
     }
 
@@ -167,20 +162,34 @@ impl<B: CodecBackend> Decoder<B> {
             let h = block.conv_t1.forward(h, [1, 1], Activation::None);
             block.units.iter().fold(h, |h, unit| unit.forward(h))
         });
-        same(&self.conv2, self.snake1.forward(h))
+        let h = self.snake1.forward(h);
+        let weight = self.conv2.val();
+        let [packets, _, taps] = weight.dims();
+        let bias = Tensor::zeros([packets], &h.device());
+        let walk = Walk {
+            stride: 1,
+            dilation: 1,
+            before: taps / 2,
+            after: taps / 2,
+        };
+        B::signal_conv(h, weight, bias, walk, Activation::None)
     }
 }
 
 impl<B: CodecBackend> Network<B> {
     /// The network of a checkpoint.
-    pub(super) fn load(config: &Walloc1dConfig, loader: &Loader<'_, B>) -> Result<Self, Error> {
+    pub(super) fn load(
+        config: &Walloc1dConfig,
+        quantizer: Companding,
+        loader: &Loader<'_, B>,
+    ) -> Self {
         let (encoder, decoder) = (loader.at("encoder.0"), loader.at("decoder.1"));
         let (packets, latent_dim) = (config.packets(), config.latent_dim);
         let width = |told: usize| told / latent_dim.max(1) * latent_dim;
         let light = Conv1dConfig::new([packets, latent_dim], 1);
         let channels = config.channels;
         let post = Conv1dConfig::new([channels, channels], config.post_taps);
-        Ok(Self {
+        Self {
             projection: config.lightweight_encode.then(|| light.load(&encoder)),
             encoder: config
                 .encoder_width
@@ -188,8 +197,14 @@ impl<B: CodecBackend> Network<B> {
             decoder: Decoder::load([latent_dim, width(config.decoder_width), packets], &decoder),
             post: config.post_filter.then(|| post.load(&loader.at("post"))),
             levels: config.levels,
-            quantizer: Companding::new(config.latent_bits)?,
-        })
+            unit: 1.0,
+            quantizer,
+        }
+    }
+
+    /// The same parameters for other units: `unit` stands between the networks and the quantizer.
+    pub(super) fn in_units_of(self, unit: f64) -> Self {
+        Self { unit, ..self }
     }
 
     /// The quantizer between encoder and decoder.
@@ -226,18 +241,25 @@ impl<B: CodecBackend> Network<B> {
     /// Wavelet packets `[n, c 2^J, l]` to normal latents `[n, latent_dim, l + 2]`: both encoders look one frame beyond
     /// either end, which the decoder takes back.
     pub fn encode(&self, packets: Tensor<B, 3>) -> Tensor<B, 3> {
-        if let Some(projection) = &self.projection {
-            return projection.forward(packets, [1, 1], Border::Zeros, Activation::None);
-        }
-        match &self.encoder {
-            Some(encoder) => encoder.forward(packets),
-            None => packets,
+        let normal = match (&self.projection, &self.encoder) {
+            (Some(projection), _) => {
+                projection.forward(packets, [1, 1], Border::Zeros, Activation::None)
+            }
+            (None, Some(encoder)) => encoder.forward(packets),
+            (None, None) => packets,
+        };
+        match self.unit {
+            1.0 => normal,
+            unit => normal.mul_scalar(unit),
         }
     }
 
     /// Normal latents `[n, latent_dim, l + 2]` to wavelet packets `[n, c 2^J, l]`.
     pub fn decode(&self, normal: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.decoder.forward(normal)
+        self.decoder.forward(match self.unit {
+            1.0 => normal,
+            unit => normal.div_scalar(unit),
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Files of random models. Parity with the authors' reference is tested with that of the other families.
 
+use burn::tensor::Tensor;
 use burn_flex::Flex;
 use codec_core::container::ModelId;
+use codec_core::layers::Rounding;
 use codec_core::tokens::Alphabet;
 use codec_core::weights::{HostTensor, Tensors};
 use codec_core::{Depth, Limits};
@@ -185,4 +187,116 @@ fn shapes_tell_what_is_not_given_and_contradictions_are_errors() {
     let config = json!({"latent_bits": 6});
     let error = Model::<Walloc1d>::import(other, Some(&config), "a", "b").unwrap_err();
     assert_eq!(error.kind().exit_status(), 4);
+}
+
+/// Ratio of a recording's power to that of an error, dB.
+fn ratio(x: &[Vec<f32>], y: &[Vec<f32>]) -> f32 {
+    let pairs = || x.iter().flatten().zip(y.iter().flatten());
+    let error: f32 = pairs().map(|(x, y)| (x - y) * (x - y)).sum();
+    let power: f32 = pairs().map(|(x, _)| x * x).sum();
+    10.0 * (power / error).log10()
+}
+
+#[test]
+fn training_begins_with_a_linear_codec_and_ends_with_its_weights() {
+    let device = Default::default();
+    for (channels, full) in [(2, false), (2, true), (1, false)] {
+        let config = Walloc1dConfig {
+            latent_dim: channels << 4,
+            latent_bits: 10,
+            encoder_width: full.then_some(2 * (channels << 4)),
+            decoder_width: 2 * (channels << 4) + 3,
+            ..config(channels, 4, full)
+        };
+        let fresh = Fresh::new(&config, 3).unwrap();
+        let network = fresh.init::<Flex>(&device);
+        let sound = recording(channels, 40 * 16);
+        let back = |coder: &dyn AudioCoder| {
+            let bytes = coder.encode_chunk(&slices(&sound), 0).unwrap();
+            let back = coder.decode_chunk(&bytes, 40, 0).unwrap();
+            (bytes.len(), back)
+        };
+        let (bytes, decoded) = back(&fresh.coder(network.clone(), &device).unwrap());
+        let snr = ratio(&sound, &decoded);
+        assert!(snr > 25.0, "{channels} channels, full {full}: {snr} dB");
+
+        // The pass of training with rounding is the codec, and its estimate of the rate is near.
+        let all: Vec<f32> = sound.concat();
+        let x = Tensor::<Flex, 1>::from_floats(all.as_slice(), &device);
+        let x = x.reshape([1, channels, 40 * 16]);
+        let pass = fresh.forward(&network, x.clone(), Rounding::StraightThrough);
+        let pass = pass.unwrap();
+        let values: Vec<f32> = pass.reconstruction.into_data().into_vec().unwrap();
+        let same = values.iter().zip(decoded.iter().flatten());
+        assert!(same.clone().all(|(a, b)| (a - b).abs() < 1e-4));
+        let kilobits = 8.0 * bytes as f32 * 16.0 / (40.0 * 16.0);
+        let estimate = pass.rate.into_scalar() / kilobits;
+        assert!((0.5..2.0).contains(&estimate), "{estimate}");
+        let noisy = fresh.forward(&network, x, Rounding::Noise).unwrap();
+        let noisy: Vec<f32> = noisy.reconstruction.into_data().into_vec().unwrap();
+        assert!(noisy.iter().zip(&values).any(|(a, b)| a != b));
+
+        // What is exported codes as the network in training did, and goes back into it.
+        let file = codec_core::weights::WeightsFile {
+            family: Walloc1d::NAME.into(),
+            name: "test/music".into(),
+            config: serde_json::to_value(&config).unwrap(),
+            source: "test".into(),
+            tensors: fresh.export(&network).unwrap(),
+        };
+        let model = Model::<Walloc1d>::new(file, codec_core::Digest([7; 8])).unwrap();
+        let coder = Walloc1d::coder::<Flex>(&model, &device).unwrap();
+        let (_, exported) = back(coder.as_ref());
+        assert!((ratio(&sound, &exported) - snr).abs() < 0.5);
+        let again = fresh.adopt::<Flex>(&model, &device).unwrap();
+        assert_eq!(fresh.export(&again).unwrap(), *model.tensors);
+    }
+}
+
+#[test]
+fn sizes_that_no_model_has_are_refused() {
+    let good = Walloc1dConfig::default();
+    assert!(good.check().is_ok());
+    for bad in [
+        Walloc1dConfig {
+            channels: 3,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            levels: 13,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            latent_dim: 0,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            latent_bits: 17,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            decoder_width: 64,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            lightweight_encode: false,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            encoder_width: Some(128),
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            post_filter: true,
+            post_taps: 8,
+            ..good.clone()
+        },
+        Walloc1dConfig {
+            sample_rate: 10,
+            ..good.clone()
+        },
+    ] {
+        let error = Fresh::new(&bad, 1).unwrap_err();
+        assert_eq!(error.kind().exit_status(), 2, "{bad:?}");
+    }
 }

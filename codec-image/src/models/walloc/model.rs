@@ -7,7 +7,7 @@ use codec_core::Error;
 use codec_core::backend::{Activation, Boundary, CodecBackend};
 use codec_core::layers::{
     AttentionKeys, Companding, Conv, ConvConfig, GroupNorm, PYTORCH_GAIN, ResidualBlock,
-    ResidualBlockConfig, SelfAttention,
+    ResidualBlockConfig, Rounding, SelfAttention, plane_bits,
 };
 use codec_core::weights::{HostTensor, Loader};
 
@@ -120,6 +120,8 @@ pub struct TrainingPass<B: Backend> {
     pub mse: Tensor<B, 1>,
     /// Mean squared error of the wavelet packets of each picture, `[n]`.
     pub packet_mse: Tensor<B, 1>,
+    /// Estimated bits a pixel of each picture, `[n]`.
+    pub rate: Tensor<B, 1>,
 }
 
 impl WallocConfig {
@@ -218,22 +220,29 @@ impl<B: CodecBackend> Network<B> {
         self.decoder.forward(normal)
     }
 
-    /// The pass of training (section 4 of the paper): noise instead of rounding.
+    /// The pass of training (section 4 of the paper).
     ///
     /// # Shapes
     /// Pictures around 0 (-0.5..0.5), `[n, c, h, w]`, sides multiples of `2^J`.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for other sides.
-    pub fn forward_training(&self, x: Tensor<B, 4>) -> Result<TrainingPass<B>, Error> {
+    pub fn forward_training(
+        &self,
+        x: Tensor<B, 4>,
+        rounding: Rounding,
+    ) -> Result<TrainingPass<B>, Error> {
         let quantizer = self.quantizer()?;
+        let [_, _, height, width] = x.dims();
         let packets = self.analysis(x.clone())?;
         let z = quantizer.compress(self.encode(packets.clone()));
-        let decoded = self.decode(quantizer.expand(quantizer.perturb(z)));
+        let rate = plane_bits(z.clone()).div_scalar((height * width) as f64);
+        let decoded = self.decode(quantizer.expand(quantizer.approximate(z, rounding)));
         let reconstruction = self.synthesis(decoded.clone())?;
         Ok(TrainingPass {
             mse: squared_error(reconstruction.clone(), x),
             packet_mse: squared_error(decoded, packets),
+            rate,
             reconstruction,
         })
     }

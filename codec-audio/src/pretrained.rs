@@ -5,7 +5,7 @@
 use codec_core::pretrained::Pretrained;
 
 /// Name of the model that encoders use unless told otherwise.
-pub const DEFAULT: &str = "srvq/speech-v1";
+pub const DEFAULT: &str = "srvq/speech-v2";
 
 /// Name of the model of music.
 pub const MUSIC: &str = "walloc/music-v1";
@@ -14,6 +14,10 @@ pub const MUSIC: &str = "walloc/music-v1";
 const MODELS: &[Pretrained] = &[
     Pretrained {
         name: DEFAULT,
+        weights: include_bytes!("../pretrained/srvq-speech-v2.safetensors"),
+    },
+    Pretrained {
+        name: "srvq/speech-v1",
         weights: include_bytes!("../pretrained/srvq-speech-v1.safetensors"),
     },
     Pretrained {

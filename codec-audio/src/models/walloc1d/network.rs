@@ -172,7 +172,7 @@ impl<B: CodecBackend> Decoder<B> {
             before: taps / 2,
             after: taps / 2,
         };
-        B::signal_conv(h, weight, bias, walk, Activation::None)
+        B::signal_conv(h, weight, bias, walk, Border::Zeros, Activation::None)
     }
 }
 

@@ -33,11 +33,29 @@ impl<B: CodecBackend> Ragged<B> {
         }
     }
 
-    /// What changes no length and sees nothing behind a sample.
+    /// Whether all items are as long as the tensor.
+    pub fn is_even(&self) -> bool {
+        self.lengths.is_none()
+    }
+
+    /// What changes no length, or that of every item alike, and sees nothing behind a sample.
     pub fn map(self, work: impl FnOnce(Tensor<B, 3>) -> Tensor<B, 3>) -> Self {
         Self {
             x: work(self.x),
             lengths: self.lengths,
+        }
+    }
+
+    /// What makes `length(t)` samples of t, each of them of samples that an item has.
+    pub fn resized(
+        self,
+        length: impl Fn(usize) -> usize,
+        work: impl FnOnce(Tensor<B, 3>) -> Tensor<B, 3>,
+    ) -> Self {
+        let lengths = self.lengths.map(|l| l.into_iter().map(length).collect());
+        Self {
+            x: work(self.x),
+            lengths,
         }
     }
 
@@ -58,6 +76,18 @@ impl<B: CodecBackend> Ragged<B> {
         Mask {
             lengths: self.lengths.clone(),
             longest: self.x.dims()[2],
+        }
+    }
+}
+
+impl<B: CodecBackend> std::ops::Add for Ragged<B> {
+    type Output = Self;
+
+    /// Of the same lengths.
+    fn add(self, other: Self) -> Self {
+        Self {
+            x: self.x + other.x,
+            lengths: self.lengths,
         }
     }
 }

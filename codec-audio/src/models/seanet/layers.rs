@@ -113,12 +113,12 @@ impl<B: CodecBackend> SequenceLayer<B> {
         self.forward_then(Ragged::whole(x), Activation::None).x
     }
 
-    /// The same and an activation. Convolutions see the ends of items.
+    /// The same and an activation.
     fn forward_then(&self, x: Ragged<B>, activation: Activation) -> Ragged<B> {
         match self {
-            Self::Conv(layer) => x.each(|x| layer.forward(x, activation)),
+            Self::Conv(layer) => layer.forward_ragged(x, activation),
             Self::Transposed(layer) => x.each(|x| layer.forward(x, activation)),
-            Self::Residual(layer) => x.each(|x| layer.forward(x, activation)),
+            Self::Residual(layer) => layer.forward_ragged(x, activation),
             Self::Elu => x.map(|x| activate(B::elu(x), activation)),
             // Memory looks back only, so that nothing behind an item's end gets into it.
             Self::Memory(layer) => x.map(|x| {
@@ -280,6 +280,35 @@ impl<B: CodecBackend> PaddedConv<B> {
             Some(norm) => activate(normalized(norm, out), activation),
         }
     }
+
+    /// The same with items of different lengths.
+    fn forward_ragged(&self, x: Ragged<B>, activation: Activation) -> Ragged<B> {
+        if x.is_even() {
+            return x.map(|x| self.forward(x, activation));
+        }
+        let after = match self.norm {
+            Some(_) => Activation::None,
+            None => activation,
+        };
+        let out = x.each(|x| self.extended(x)).resized(
+            |time| self.conv.outputs(time, [0, 0]).unwrap_or(0),
+            |x| self.conv.forward(x, [0, 0], Border::Zeros, after),
+        );
+        match &self.norm {
+            None => out,
+            Some(norm) => out.each(|x| activate(normalized(norm, x), activation)),
+        }
+    }
+
+    /// A signal with what lies around it.
+    fn extended(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let sides = self.sides(x.dims()[2]);
+        match self.border {
+            _ if sides == [0, 0] => x,
+            Border::Reflect => reflected(x, sides),
+            border => B::extend(x, sides, border),
+        }
+    }
 }
 
 /// The signal mirrored at its ends. One that is too short for that gets zeros at its end first, as many as it takes, and the
@@ -387,6 +416,22 @@ impl<B: CodecBackend> Residual<B> {
             None => x,
         };
         activate(own + inside, activation)
+    }
+
+    /// The same with items of different lengths.
+    fn forward_ragged(&self, x: Ragged<B>, activation: Activation) -> Ragged<B> {
+        if x.is_even() {
+            return x.map(|x| self.forward(x, activation));
+        }
+        let inside = self
+            .first
+            .forward_ragged(x.clone().map(B::elu), Activation::Elu);
+        let inside = self.second.forward_ragged(inside, Activation::None);
+        let own = match &self.shortcut {
+            Some(shortcut) => shortcut.forward_ragged(x, Activation::None),
+            None => x,
+        };
+        (own + inside).map(|x| activate(x, activation))
     }
 }
 

@@ -25,7 +25,8 @@ fn batches(model: &AudioModel) {
 
 #[test]
 fn batches_of_built_in_models() {
-    for name in pretrained::names() {
+    // That of music has latents in place of codes.
+    for name in pretrained::names().filter(|name| *name != pretrained::MUSIC) {
         let model = AudioModel::from_bytes(pretrained::get(name).expect("listed"));
         batches(&model.expect("valid weights"));
     }

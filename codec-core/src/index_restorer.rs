@@ -1,12 +1,13 @@
 //! A transformer that restores lost indexes of a vector quantizer.
 //!
-//! Indexes are seen as the rows of the codebook that they stand for, lost ones as a vector of their own; a window of them
-//! goes through blocks of attention, and every place gets a logit for every code (Mao et al. 2023, "Extreme image
+//! Indexes are seen as the rows of the codebook that they stand for, with those of the eight places around, lost ones as nothing
+//! and a vector of their own; a window of them goes through blocks of attention, and every place gets a logit for every code (Mao et al. 2023, "Extreme image
 //! compression using fine-tuned VQGANs", arXiv 2307.08265, section III; the masked prediction of Chang et al. 2022,
 //! MaskGIT, arXiv 2202.04200). Larger pictures are restored window by window.
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
+use burn::tensor::ops::PadMode;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ const EPSILON: f64 = 1e-5;
 const LIMITS: [usize; 5] = [1 << 12, 1 << 16, 64, 64, 64];
 /// Units between the two layers of a block, over its width.
 const EXPANSION: usize = 4;
+/// Places along a side of what a place sees before the blocks. Attention alone takes long to learn what lies beside what.
+const NEAR: usize = 3;
 
 /// Sizes of a [`Restorer`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +69,7 @@ impl RestorerConfig {
     pub fn macs(&self) -> usize {
         let attention = 4 * self.width * self.width + 2 * self.width * self.side * self.side;
         let block = attention + 2 * EXPANSION * self.width * self.width;
-        self.blocks * block + self.width * (self.row + self.codes)
+        self.blocks * block + self.width * (NEAR * NEAR * self.row + self.codes)
     }
 }
 
@@ -147,7 +150,7 @@ impl<B: CodecBackend> Restorer<B> {
         let blocks = (0..config.blocks)
             .map(|index| Block::load(width, &loader.at(format!("blocks.{index}"))));
         Self {
-            input: Linear::load([config.row, width], &loader.at("input")),
+            input: Linear::load([NEAR * NEAR * config.row, width], &loader.at("input")),
             lost: loader.param("lost", [1, width]),
             places: loader.param("places", [places, width]),
             blocks: blocks.collect(),
@@ -169,13 +172,29 @@ impl<B: CodecBackend> Restorer<B> {
         let width = self.lost.dims()[1];
         let lost = lost.reshape([count, 1]);
         let there = lost.clone().neg().add_scalar(1.0);
-        let x = self.input.forward(rows) * there + self.lost.val() * lost;
+        let x = self.input.forward(self.near(rows * there)) + self.lost.val() * lost;
         let mut x = x.reshape([n, places, width]) + self.places.val().unsqueeze::<3>();
         for block in &self.blocks {
             x = block.forward(x, self.heads);
         }
         let x = self.norm.forward(x).reshape([count, width]);
         self.output.forward(x)
+    }
+
+    /// Rows `[n side^2, row]` with those around them, zeros outside of the window: `[n side^2, NEAR^2 row]`.
+    fn near(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        let ([count, row], side) = (rows.dims(), self.side);
+        let n = count / (side * side).max(1);
+        let reach = NEAR / 2;
+        let padded = rows.reshape([n, side, side, row]).pad(
+            [(reach, reach), (reach, reach), (0, 0)],
+            PadMode::Constant(0.0),
+        );
+        let parts = (0..NEAR * NEAR).map(|part| {
+            let down = padded.clone().narrow(1, part / NEAR, side);
+            down.narrow(2, part % NEAR, side)
+        });
+        Tensor::cat(parts.collect(), 3).reshape([count, NEAR * NEAR * row])
     }
 
     /// Fills in the lost indexes of a picture of `height x width` indexes with the most likely codes. `codebook` has the

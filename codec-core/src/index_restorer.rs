@@ -1,9 +1,9 @@
 //! A transformer that restores lost indexes of a vector quantizer.
 //!
-//! Indexes are seen as the rows of the codebook that they stand for, with those of the eight places around, lost ones as nothing
-//! and a vector of their own; a window of them goes through blocks of attention, and every place gets a logit for every code (Mao et al. 2023, "Extreme image
-//! compression using fine-tuned VQGANs", arXiv 2307.08265, section III; the masked prediction of Chang et al. 2022,
-//! MaskGIT, arXiv 2202.04200). Larger pictures are restored window by window.
+//! A place is seen as the row of the codebook that its index stands for, with the rows of the eight places around; a lost one
+//! is seen as zeros and a learned vector. A window of places goes through blocks of attention, and every place gets a logit for
+//! every code (Mao et al. 2023, "Extreme image compression using fine-tuned VQGANs", arXiv 2307.08265, section III; the masked
+//! prediction of Chang et al. 2022, MaskGIT, arXiv 2202.04200). Larger pictures are restored window by window.
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;

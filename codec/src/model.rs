@@ -1,5 +1,6 @@
 //! A model of pictures or of sound, free of any device.
 
+use bytes::Bytes;
 use codec_audio::models::{AudioModel, IMPORTED_FAMILIES as AUDIO};
 use codec_core::container::Profile;
 use codec_core::digest::Digest;
@@ -42,10 +43,18 @@ impl AnyModel {
     /// # Errors
     /// [`Error::Malformed`] for anything else, [`Error::Unsupported`] for a family that this build does not have.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_shared(&Bytes::copy_from_slice(bytes))
+    }
+
+    /// The same, with tensors that share the file's memory.
+    ///
+    /// # Errors
+    /// As [`AnyModel::from_bytes`].
+    pub fn from_shared(bytes: &Bytes) -> Result<Self, Error> {
         if AUDIO.contains(&WeightsFile::family(bytes)?.as_str()) {
-            return AudioModel::from_bytes(bytes).map(Self::Audio);
+            return AudioModel::from_shared(bytes).map(Self::Audio);
         }
-        ImageModel::from_bytes(bytes).map(Self::Image)
+        ImageModel::from_shared(bytes).map(Self::Image)
     }
 
     /// Name, as in files.

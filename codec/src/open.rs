@@ -1,5 +1,6 @@
 //! From names, digests and weights files to models, of pictures or of sound.
 
+use bytes::Bytes;
 use codec_core::container::ModelId;
 use codec_core::digest::Digest;
 use codec_core::error::Error;
@@ -68,7 +69,7 @@ pub(crate) fn built_in(name: &str) -> Option<&'static [u8]> {
 /// Weights that this build contains or that the user imported.
 fn known(name: &str) -> Result<AnyModel, Error> {
     if let Some(bytes) = built_in(name) {
-        return AnyModel::from_bytes(bytes);
+        return AnyModel::from_shared(&Bytes::from_static(bytes));
     }
     let unknown = || Error::UnknownModel {
         name: name.to_owned(),
@@ -80,7 +81,7 @@ fn known(name: &str) -> Result<AnyModel, Error> {
     else {
         return Err(unknown());
     };
-    AnyModel::from_bytes(&bytes)
+    AnyModel::from_shared(&bytes.into())
 }
 
 fn check_name(model: &str, name: &str) -> Result<(), Error> {

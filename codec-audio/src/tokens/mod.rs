@@ -89,8 +89,8 @@ impl<'a> Source<'a> {
 /// The recording of codes or latents, at the rate and with the length of the one that they were made of.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a model with neither, [`Error::Malformed`] for tokens of no recording or of another model's format, [`Error::LimitExceeded`] for recordings
-/// beyond `limits`.
+/// [`Error::Unsupported`] for a model with neither, [`Error::Malformed`] for tokens of no recording or of another model's
+/// format, [`Error::LimitExceeded`] for recordings beyond `limits`.
 pub fn detokenize(
     coder: &dyn AudioCoder,
     tokens: &Tokens,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
 use safetensors::tensor::SafeTensors;
 
 use super::tensors::{METADATA, Tensors};
@@ -48,6 +49,13 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Malformed`] if it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Self::read(bytes, |bytes| Ok(Tensors::from_safetensors(bytes)?.0))
+    }
+
+    fn read(
+        bytes: &[u8],
+        tensors: impl FnOnce(&[u8]) -> Result<Tensors, Error>,
+    ) -> Result<Self, Error> {
         let family = Self::family(bytes)?;
         let mut metadata = metadata(bytes)?;
         let mut entry = |key: &str| {
@@ -62,18 +70,18 @@ impl WeightsFile {
             name: entry("name")?,
             config,
             source: entry("source")?,
-            tensors: Tensors::from_safetensors(bytes)?.0,
+            tensors: tensors(bytes)?,
         })
     }
 
-    /// Reads a weights file, and its digest at the same time.
+    /// Reads a weights file, whose memory its tensors then share, and its digest at the same time.
     ///
     /// # Errors
     /// As [`WeightsFile::from_bytes`].
-    pub fn with_digest(bytes: &[u8]) -> Result<(Self, Digest), Error> {
+    pub fn with_digest(bytes: &Bytes) -> Result<(Self, Digest), Error> {
         std::thread::scope(|scope| {
             let digest = scope.spawn(|| Digest::of(bytes));
-            let file = Self::from_bytes(bytes)?;
+            let file = Self::read(bytes, |_| Ok(Tensors::from_shared(bytes)?.0))?;
             Ok((file, digest.join().unwrap_or_else(|_| Digest::of(bytes))))
         })
     }

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod file;
+mod floats;
 mod loader;
 mod places;
 mod tensors;
@@ -12,6 +13,7 @@ mod tensors;
 pub use checkpoint::Checkpoint;
 pub use file::WeightsFile;
 pub(crate) use file::metadata_entry;
+pub use floats::Floats;
 pub use loader::{Loader, Misshaped, Report};
 pub use places::{Place, Places, Start, initial};
 pub use tensors::{HostTensor, Tensors, Values};

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use bytes::Bytes;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::floats::Floats;
 use crate::Error;
 
 /// Elements of a [`HostTensor`], in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Real numbers; half precision is widened when read.
-    Floats(Vec<f32>),
+    Floats(Floats),
     /// Integers and truth values.
     Integers(Vec<i64>),
 }
@@ -54,7 +56,7 @@ impl HostTensor {
     /// # Errors
     /// As [`HostTensor::new`].
     pub fn floats(shape: &[usize], values: Vec<f32>) -> Result<Self, Error> {
-        Self::new(shape.to_vec(), Values::Floats(values))
+        Self::new(shape.to_vec(), Values::Floats(values.into()))
     }
 
     /// Integers of this shape.
@@ -76,7 +78,7 @@ impl HostTensor {
             device: std::any::type_name::<B>().into(),
             reason: format!("no result: {e:?}"),
         })?;
-        Self::new(shape, Values::Floats(values))
+        Self::new(shape, Values::Floats(Floats::from(values)))
     }
 
     /// Puts the tensor on a device; integers become real numbers.
@@ -93,11 +95,13 @@ impl HostTensor {
                 self.shape
             ))
         })?;
-        let values = match &self.values {
-            Values::Floats(v) => v.clone(),
-            Values::Integers(v) => v.iter().map(|&v| v as f32).collect(),
+        let data = match &self.values {
+            Values::Floats(v) => v.to_data(shape),
+            Values::Integers(v) => {
+                TensorData::new(v.iter().map(|&v| v as f32).collect::<Vec<_>>(), shape)
+            }
         };
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        Ok(Tensor::from_data(data, device))
     }
 
     /// Lengths of the dimensions.
@@ -207,13 +211,35 @@ impl Tensors {
     /// # Errors
     /// [`Error::Malformed`] for anything else, [`Error::Unsupported`] for element types without a plain number in Rust.
     pub fn from_safetensors(bytes: &[u8]) -> Result<(Self, HashMap<String, String>), Error> {
+        Self::read_safetensors(bytes, |_| None)
+    }
+
+    /// The same without copying real numbers of 32 bits: these tensors keep the file in memory.
+    ///
+    /// # Errors
+    /// As [`Tensors::from_safetensors`].
+    pub fn from_shared(bytes: &Bytes) -> Result<(Self, HashMap<String, String>), Error> {
+        Self::read_safetensors(bytes, |part| Floats::shared(bytes.slice_ref(part)))
+    }
+
+    fn read_safetensors(
+        bytes: &[u8],
+        share: impl Fn(&[u8]) -> Option<Floats>,
+    ) -> Result<(Self, HashMap<String, String>), Error> {
         let bad = |e: &dyn std::fmt::Display| Error::malformed(format!("safetensors: {e}"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(&e))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let file = SafeTensors::deserialize(bytes).map_err(|e| bad(&e))?;
         let mut tensors = Self::new();
         for (name, view) in file.iter() {
-            let values = read(name, &view)?;
+            let shared = match view.dtype() {
+                Dtype::F32 => share(view.data()),
+                _ => None,
+            };
+            let values = match shared {
+                Some(floats) => Values::Floats(floats),
+                None => read(name, &view)?,
+            };
             tensors.insert(name, HostTensor::new(view.shape().to_vec(), values)?);
         }
         Ok((tensors, metadata))
@@ -326,11 +352,12 @@ fn each<const N: usize, T>(data: &[u8], of: impl Fn([u8; N]) -> T) -> Vec<T> {
 fn read(name: &str, view: &TensorView<'_>) -> Result<Values, Error> {
     let data = view.data();
     let integer = |v: i64| v;
+    let floats = |v: Vec<f32>| Values::Floats(v.into());
     Ok(match view.dtype() {
-        Dtype::F64 => Values::Floats(each(data, |b| f64::from_le_bytes(b) as f32)),
-        Dtype::F32 => Values::Floats(each(data, f32::from_le_bytes)),
-        Dtype::F16 => Values::Floats(each(data, |b| half::f16::from_le_bytes(b).to_f32())),
-        Dtype::BF16 => Values::Floats(each(data, |b| half::bf16::from_le_bytes(b).to_f32())),
+        Dtype::F64 => floats(each(data, |b| f64::from_le_bytes(b) as f32)),
+        Dtype::F32 => floats(each(data, f32::from_le_bytes)),
+        Dtype::F16 => floats(each(data, |b| half::f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => floats(each(data, |b| half::bf16::from_le_bytes(b).to_f32())),
         Dtype::I64 => Values::Integers(each(data, i64::from_le_bytes)),
         Dtype::I32 => Values::Integers(each(data, |b| integer(i32::from_le_bytes(b).into()))),
         Dtype::I16 => Values::Integers(each(data, |b| integer(i16::from_le_bytes(b).into()))),

@@ -3,6 +3,7 @@
 use burn::backend::flex::FlexDevice;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::BackendTypes;
+use bytes::Bytes;
 use codec_core::backend::CodecBackend;
 use codec_core::container::Profile;
 use codec_core::weights::{HostTensor, Tensors, WeightsFile};
@@ -35,6 +36,14 @@ macro_rules! families {
             /// # Errors
             /// [`Error::Malformed`] for anything else, [`Error::Unsupported`] for a family that this build does not have.
             pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+                Self::from_shared(&Bytes::copy_from_slice(bytes))
+            }
+
+            /// The same, with tensors that share the file's memory.
+            ///
+            /// # Errors
+            /// As [`Self::from_bytes`].
+            pub fn from_shared(bytes: &Bytes) -> Result<Self, Error> {
                 let family = WeightsFile::family(bytes)?;
                 if family == "wpmr" {
                     return Ok(Self::Wpmr(Box::new(wpmr::Weights::from_bytes(bytes)?)));

@@ -264,21 +264,13 @@ impl<B: CodecBackend> PaddedConv<B> {
 
     /// `[n, in, t]` to `[n, out, ceil(t / stride)]`.
     fn forward(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
-        let sides = self.sides(x.dims()[2]);
-        let after = match self.norm {
-            Some(_) => Activation::None,
-            None => activation,
-        };
-        let out = if self.is_too_short(x.dims()[2]) {
-            self.conv
-                .forward(reflected(x, sides), [0, 0], Border::Zeros, after)
+        let time = x.dims()[2];
+        let out = if self.is_too_short(time) {
+            self.convolved(self.extended(x), [0, 0], Border::Zeros, activation)
         } else {
-            self.conv.forward(x, sides, self.border, after)
+            self.convolved(x, self.sides(time), self.border, activation)
         };
-        match &self.norm {
-            None => out,
-            Some(norm) => activate(normalized(norm, out), activation),
-        }
+        self.ended(out, activation)
     }
 
     /// The same with items of different lengths.
@@ -286,17 +278,36 @@ impl<B: CodecBackend> PaddedConv<B> {
         if x.is_even() {
             return x.map(|x| self.forward(x, activation));
         }
+        let out = x.each(|x| self.extended(x)).resized(
+            |time| self.conv.outputs(time, [0, 0]).unwrap_or(0),
+            |x| self.convolved(x, [0, 0], Border::Zeros, activation),
+        );
+        match self.norm {
+            None => out,
+            Some(_) => out.each(|x| self.ended(x, activation)),
+        }
+    }
+
+    /// The convolution, with the activation if nothing stands between them.
+    fn convolved(
+        &self,
+        x: Tensor<B, 3>,
+        sides: [usize; 2],
+        border: Border,
+        activation: Activation,
+    ) -> Tensor<B, 3> {
         let after = match self.norm {
             Some(_) => Activation::None,
             None => activation,
         };
-        let out = x.each(|x| self.extended(x)).resized(
-            |time| self.conv.outputs(time, [0, 0]).unwrap_or(0),
-            |x| self.conv.forward(x, [0, 0], Border::Zeros, after),
-        );
+        self.conv.forward(x, sides, border, after)
+    }
+
+    /// What is left to do after [`PaddedConv::convolved`].
+    fn ended(&self, x: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
         match &self.norm {
-            None => out,
-            Some(norm) => out.each(|x| activate(normalized(norm, x), activation)),
+            None => x,
+            Some(norm) => activate(normalized(norm, x), activation),
         }
     }
 

@@ -58,7 +58,7 @@ impl Element {
     /// No values of this type.
     fn none(self) -> Values {
         match self {
-            Self::F64 | Self::F32 | Self::F16 | Self::Bf16 => Values::Floats(Vec::new()),
+            Self::F64 | Self::F32 | Self::F16 | Self::Bf16 => Values::Floats(Vec::new().into()),
             _ => Values::Integers(Vec::new()),
         }
     }
@@ -154,7 +154,7 @@ impl<'a, S: Storages<'a>> Builder<S> {
             .ok_or_else(|| bad("a view beyond its storage"))?;
 
         let order = Order::new(&view.shape, &view.stride, count);
-        let floats = |v| Values::Floats(v);
+        let floats = |v: Vec<f32>| Values::Floats(v.into());
         let values = match element {
             Element::F64 => floats(order.read(data, |b| f64::from_le_bytes(b) as f32)),
             Element::F32 => floats(order.read(data, f32::from_le_bytes)),

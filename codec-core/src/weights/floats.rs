@@ -56,6 +56,15 @@ impl Deref for Floats {
     }
 }
 
+impl<'a> IntoIterator for &'a Floats {
+    type Item = &'a f32;
+    type IntoIter = std::slice::Iter<'a, f32>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl PartialEq for Floats {
     fn eq(&self, other: &Self) -> bool {
         **self == **other

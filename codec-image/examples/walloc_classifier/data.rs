@@ -16,6 +16,9 @@ pub const STRIP: usize = 192;
 /// Test crops of a picture, evenly along its test strip.
 pub const TEST_CROPS: usize = 8;
 
+/// Where the parts for training begin, in halves of the alignment: what a block sees changes with its place.
+const SHIFTS: [[usize; 2]; 4] = [[0, 0], [1, 0], [0, 1], [1, 1]];
+
 /// A small generator of random numbers (xorshift), so that crops never change.
 pub struct Random(u64);
 
@@ -41,8 +44,8 @@ pub struct Region {
 
 /// What one class is learnt and tested on.
 pub struct Photograph {
-    /// As it is, and its mirror image.
-    pub train: [Region; 2],
+    /// As it is and its mirror image, from every start of [`SHIFTS`].
+    pub train: Vec<Region>,
     pub test: Region,
 }
 
@@ -51,16 +54,22 @@ impl Photograph {
     pub fn new(picture: &Picture, alignment: usize) -> Option<Self> {
         let (width, height) = (picture.width as usize, picture.height as usize);
         let (long, short) = (width.max(height), width.min(height));
-        if long < STRIP + SIDE || short < SIDE || picture.pixels.len() != 3 * width * height {
+        if long < STRIP + SIDE + alignment
+            || short < SIDE + alignment
+            || picture.pixels.len() != 3 * width * height
+        {
             return None;
         }
-        let cut = |from: usize, to: usize, flip: bool| {
-            let (from, length) = (from, (to - from) / alignment * alignment);
-            let short = short / alignment * alignment;
+        // Columns (rows of upright pictures) `from..to`, without so many pixels at the beginning of either side.
+        let cut = |from: usize, to: usize, flip: bool, skipped: [usize; 2]| {
+            let [along, across] = skipped;
+            let length = (to - from - along) / alignment * alignment;
+            let short = (short - across) / alignment * alignment;
+            let (from, across) = (from + along, across);
             let (x, y, w, h) = if width >= height {
-                (from, 0, length, short)
+                (from, across, length, short)
             } else {
-                (0, from, short, length)
+                (across, from, short, length)
             };
             let places = (y..y + h).flat_map(|y| {
                 (0..w).map(move |i| y * width + x + if flip { w - 1 - i } else { i })
@@ -72,9 +81,14 @@ impl Photograph {
                 samples: samples.copied().collect(),
             }
         };
+        let shifts = SHIFTS.map(|shift| shift.map(|halves| halves * alignment / 2));
+        let train = shifts.iter().flat_map(|&shift| {
+            let part = |flip| cut(0, long - STRIP, flip, shift);
+            [part(false), part(true)]
+        });
         Some(Self {
-            train: [false, true].map(|flip| cut(0, long - STRIP, flip)),
-            test: cut(long - STRIP, long, false),
+            train: train.collect(),
+            test: cut(long - STRIP, long, false, [0, 0]),
         })
     }
 
@@ -105,6 +119,8 @@ pub type ToGrid<'a> = Box<dyn Fn(&Region) -> Result<Grid, Failure> + 'a>;
 pub struct Form<'a> {
     pub name: &'static str,
     pub channels: usize,
+    /// Whether channels keep their sizes beside each other, or all get deviation 1.
+    pub keeps_sizes: bool,
     pub grid: ToGrid<'a>,
 }
 
@@ -133,7 +149,8 @@ pub fn pixels(region: &Region, factor: usize, block: usize) -> Grid {
 #[derive(Clone, Copy)]
 pub struct Crop {
     pub class: usize,
-    pub mirrored: usize,
+    /// Which of the parts for training.
+    pub part: usize,
     pub x: usize,
     pub y: usize,
 }
@@ -143,7 +160,7 @@ pub struct Data {
     pub channels: usize,
     /// Places along a side of a crop.
     pub side: usize,
-    pub train: Vec<[Grid; 2]>,
+    pub train: Vec<Vec<Grid>>,
     pub test: Vec<Grid>,
 }
 
@@ -156,9 +173,8 @@ impl Data {
             test: Vec::new(),
         };
         for photograph in photographs {
-            let [plain, mirrored] = &photograph.train;
-            data.train
-                .push([(form.grid)(plain)?, (form.grid)(mirrored)?]);
+            let parts = photograph.train.iter().map(|part| (form.grid)(part));
+            data.train.push(parts.collect::<Result<_, _>>()?);
             data.test.push((form.grid)(&photograph.test)?);
         }
         let mut sums = vec![[0.0f64; 3]; form.channels];
@@ -170,11 +186,17 @@ impl Data {
                 }
             }
         }
+        let moments = sums.iter().map(|[count, sum, squares]| {
+            let mean = sum / count;
+            (mean, squares / count - mean * mean)
+        });
+        let moments: Vec<(f64, f64)> = moments.collect();
+        let common = moments.iter().map(|m| m.1).sum::<f64>() / form.channels as f64;
         for grid in data.train.iter_mut().flatten().chain(&mut data.test) {
             let planes = grid.values.chunks_mut(grid.width * grid.height);
-            for ([count, sum, squares], plane) in sums.iter().zip(planes) {
-                let mean = sum / count;
-                let deviation = (squares / count - mean * mean).max(1e-12).sqrt();
+            for (&(mean, variance), plane) in moments.iter().zip(planes) {
+                let variance = if form.keeps_sizes { common } else { variance };
+                let deviation = variance.max(1e-12).sqrt();
                 plane
                     .iter_mut()
                     .for_each(|v| *v = (*v - mean as f32) / deviation as f32);
@@ -185,10 +207,11 @@ impl Data {
 
     pub fn train_crop(&self, random: &mut Random) -> Crop {
         let class = random.below(self.train.len());
-        let grid = &self.train[class][0];
+        let part = random.below(self.train[class].len());
+        let grid = &self.train[class][part];
         Crop {
             class,
-            mirrored: random.below(2),
+            part,
             x: random.below(grid.width - self.side + 1),
             y: random.below(grid.height - self.side + 1),
         }
@@ -205,7 +228,7 @@ impl Data {
                     let down = grid.width * SIDE == STRIP * self.side;
                     Crop {
                         class,
-                        mirrored: 0,
+                        part: 0,
                         x: if down { across } else { spread(grid.width) },
                         y: if down { spread(grid.height) } else { across },
                     }
@@ -224,7 +247,7 @@ impl Data {
         for crop in crops {
             let grid = match test {
                 true => &self.test[crop.class],
-                false => &self.train[crop.class][crop.mirrored],
+                false => &self.train[crop.class][crop.part],
             };
             for plane in grid.values.chunks(grid.width * grid.height) {
                 for row in plane.chunks(grid.width).skip(crop.y).take(side) {

@@ -50,6 +50,17 @@ struct Options {
     only: Vec<String>,
 }
 
+/// Length of each row of the encoder's matrix: by how much it makes a latent larger than the packets that it is made of.
+fn row_sizes(model: &Model<Walloc>, rows: usize) -> Result<Vec<f32>, Failure> {
+    let matrix = model.tensors.get("encoder.0.weight");
+    let values = matrix.and_then(|matrix| matrix.as_floats());
+    let values = values.ok_or("an encoder of more than a matrix")?;
+    let sizes = values.chunks(values.len().div_ceil(rows.max(1)).max(1));
+    Ok(sizes
+        .map(|row| row.iter().map(|v| v * v).sum::<f32>().sqrt())
+        .collect())
+}
+
 /// Three convolutions, the mean over all places, and a linear layer.
 #[derive(Module, Debug)]
 struct Classifier<B: Backend> {
@@ -204,20 +215,44 @@ fn main() -> Result<(), Failure> {
         let values = values.into_vec().map_err(|e| format!("{e:?}"))?;
         Ok(Grid { values, ..grid })
     };
+    let rows = row_sizes(&model, config.latent_dim)?;
+    let sized = |region: &Region| -> Result<Grid, Failure> {
+        let mut grid = expanded(region)?;
+        let places = grid.width * grid.height;
+        for (plane, size) in grid.values.chunks_mut(places).zip(&rows) {
+            plane.iter_mut().for_each(|v| *v /= size);
+        }
+        Ok(grid)
+    };
     let mut forms = vec![
         Form {
             name: "latents",
             channels: config.latent_dim,
+            keeps_sizes: false,
             grid: Box::new(latents),
         },
         Form {
             name: "latents, expanded",
             channels: config.latent_dim,
-            grid: Box::new(expanded),
+            keeps_sizes: false,
+            grid: Box::new(&expanded),
+        },
+        Form {
+            name: "latents, sizes kept",
+            channels: config.latent_dim,
+            keeps_sizes: true,
+            grid: Box::new(sized),
+        },
+        Form {
+            name: "pixels, sizes kept",
+            channels: config.latent_dim,
+            keeps_sizes: true,
+            grid: Box::new(|region| Ok(pixels(region, factor, block))),
         },
         Form {
             name: "pixels of equal dimension",
             channels: config.latent_dim,
+            keeps_sizes: false,
             grid: Box::new(|region| Ok(pixels(region, factor, block))),
         },
     ];
@@ -225,6 +260,7 @@ fn main() -> Result<(), Failure> {
         forms.push(Form {
             name: "all pixels",
             channels: 3 * alignment * alignment,
+            keeps_sizes: false,
             grid: Box::new(|region| Ok(pixels(region, 1, alignment))),
         });
     }

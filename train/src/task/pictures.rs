@@ -1,5 +1,7 @@
 //! What the tasks of picture families share.
 
+use std::collections::BTreeSet;
+
 use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -25,16 +27,32 @@ pub(super) fn hyperparameters<C: Serialize + DeserializeOwned>(
     model: &toml::Table,
 ) -> Result<C, TrainError> {
     let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("model: {e}"));
-    let mut config = serde_json::to_value(defaults).map_err(|e| bad(&e))?;
-    for (key, value) in model {
-        let Some(slot) = config.get_mut(key) else {
-            let names = config.as_object().into_iter().flatten();
-            let message = unknown("hyperparameter", key, names.map(|(name, _)| name.as_str()));
-            return Err(bad(&message));
-        };
-        *slot = serde_json::to_value(value).map_err(|e| bad(&e))?;
+    let json = |config: &C| serde_json::to_value(config).map_err(|e| bad(&e));
+    let mut values = json(defaults)?;
+    if let Some(object) = values.as_object_mut() {
+        for (key, value) in model {
+            let value = serde_json::to_value(value).map_err(|e| bad(&e))?;
+            object.insert(key.clone(), value);
+        }
     }
-    serde_json::from_value(config).map_err(|e| bad(&e))
+    let config: C = serde_json::from_value(values).map_err(|e| bad(&e))?;
+    // Hyperparameters that may be absent are not among the defaults, only where the recipe names them.
+    let known = [json(defaults)?, json(&config)?];
+    let names = || {
+        known
+            .iter()
+            .flat_map(|k| k.as_object().into_iter().flatten())
+    };
+    match model
+        .keys()
+        .find(|key| names().all(|(name, _)| name != *key))
+    {
+        Some(key) => {
+            let names: BTreeSet<&str> = names().map(|(name, _)| name.as_str()).collect();
+            Err(bad(&unknown("hyperparameter", key, names.into_iter())))
+        }
+        None => Ok(config),
+    }
 }
 
 /// Checks that the crops of every stage have sides that are multiples of `alignment` and at least `least`.
@@ -190,4 +208,25 @@ pub(super) fn scalar<B: Backend>(x: Tensor<B, 1>) -> f64 {
         .ok()
         .and_then(|v| v.first().copied())
         .unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use codec_image::models::vqgan::VqganConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_recipe_may_name_hyperparameters_that_the_defaults_leave_out() {
+        let read = |text: &str| {
+            let model: toml::Table = toml::from_str(text).unwrap();
+            hyperparameters(&VqganConfig::default(), &model)
+        };
+        let config = read("quantizer = \"finite\"\nlevels = [8, 5, 5, 5]\nembed_dim = 4").unwrap();
+        assert_eq!(config.levels, [8, 5, 5, 5]);
+        assert_eq!(config.n_embed, VqganConfig::default().n_embed);
+        let error = read("level = [8]").unwrap_err().to_string();
+        assert!(error.contains("unknown hyperparameter 'level'"), "{error}");
+        assert!(read("levels = 8").is_err());
+    }
 }

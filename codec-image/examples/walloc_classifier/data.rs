@@ -65,7 +65,7 @@ impl Photograph {
             let [along, across] = skipped;
             let length = (to - from - along) / alignment * alignment;
             let short = (short - across) / alignment * alignment;
-            let (from, across) = (from + along, across);
+            let from = from + along;
             let (x, y, w, h) = if width >= height {
                 (from, across, length, short)
             } else {
@@ -119,8 +119,6 @@ pub type ToGrid<'a> = Box<dyn Fn(&Region) -> Result<Grid, Failure> + 'a>;
 pub struct Form<'a> {
     pub name: &'static str,
     pub channels: usize,
-    /// Whether channels keep their sizes beside each other, or all get deviation 1.
-    pub keeps_sizes: bool,
     pub grid: ToGrid<'a>,
 }
 
@@ -186,17 +184,11 @@ impl Data {
                 }
             }
         }
-        let moments = sums.iter().map(|[count, sum, squares]| {
-            let mean = sum / count;
-            (mean, squares / count - mean * mean)
-        });
-        let moments: Vec<(f64, f64)> = moments.collect();
-        let common = moments.iter().map(|m| m.1).sum::<f64>() / form.channels as f64;
         for grid in data.train.iter_mut().flatten().chain(&mut data.test) {
             let planes = grid.values.chunks_mut(grid.width * grid.height);
-            for (&(mean, variance), plane) in moments.iter().zip(planes) {
-                let variance = if form.keeps_sizes { common } else { variance };
-                let deviation = variance.max(1e-12).sqrt();
+            for ([count, sum, squares], plane) in sums.iter().zip(planes) {
+                let mean = sum / count;
+                let deviation = (squares / count - mean * mean).max(1e-12).sqrt();
                 plane
                     .iter_mut()
                     .for_each(|v| *v = (*v - mean as f32) / deviation as f32);

@@ -4,11 +4,11 @@
 //! [--seeds N] [--batch N] [--all-pixels] [--only NAME]...`
 //!
 //! Every photograph of the folder is a class. Its last 192 columns (rows of upright pictures) are for tests, the rest for
-//! training, and both are encoded apart, so nothing of a test crop is in training. Crops of 128x128 pixels are learnt from as
-//! rounded latents, as what the decoder's network makes of them (expanded), as pixels averaged down to as many numbers and,
-//! with `--all-pixels`, as all pixels. `--only latents --only "pixels of equal dimension"` takes some of these. Blocks of pixels
-//! become channels, so that all forms are grids of one size; then the same network, steps and crops follow. Each channel is
-//! brought to mean 0 and deviation 1 over the parts for training.
+//! training, mirrored and begun at four places, and both are encoded apart, so nothing of a test crop is in training. Crops of
+//! 128x128 pixels are learnt from as rounded latents, as what the decoder's network makes of them (expanded), as pixels averaged
+//! down to as many numbers and, with `--all-pixels`, as all pixels. `--only latents --only "pixels of equal dimension"` takes some
+//! of these. Blocks of pixels become channels, so that all forms are grids of one size; then the same network, steps and crops
+//! follow. Each channel is brought to mean 0 and deviation 1 over the parts for training.
 
 mod data;
 
@@ -48,17 +48,6 @@ struct Options {
     all_pixels: bool,
     /// Names of the forms to learn from; all if empty.
     only: Vec<String>,
-}
-
-/// Length of each row of the encoder's matrix: by how much it makes a latent larger than the packets that it is made of.
-fn row_sizes(model: &Model<Walloc>, rows: usize) -> Result<Vec<f32>, Failure> {
-    let matrix = model.tensors.get("encoder.0.weight");
-    let values = matrix.and_then(|matrix| matrix.as_floats());
-    let values = values.ok_or("an encoder of more than a matrix")?;
-    let sizes = values.chunks(values.len().div_ceil(rows.max(1)).max(1));
-    Ok(sizes
-        .map(|row| row.iter().map(|v| v * v).sum::<f32>().sqrt())
-        .collect())
 }
 
 /// Three convolutions, the mean over all places, and a linear layer.
@@ -215,44 +204,20 @@ fn main() -> Result<(), Failure> {
         let values = values.into_vec().map_err(|e| format!("{e:?}"))?;
         Ok(Grid { values, ..grid })
     };
-    let rows = row_sizes(&model, config.latent_dim)?;
-    let sized = |region: &Region| -> Result<Grid, Failure> {
-        let mut grid = expanded(region)?;
-        let places = grid.width * grid.height;
-        for (plane, size) in grid.values.chunks_mut(places).zip(&rows) {
-            plane.iter_mut().for_each(|v| *v /= size);
-        }
-        Ok(grid)
-    };
     let mut forms = vec![
         Form {
             name: "latents",
             channels: config.latent_dim,
-            keeps_sizes: false,
             grid: Box::new(latents),
         },
         Form {
             name: "latents, expanded",
             channels: config.latent_dim,
-            keeps_sizes: false,
-            grid: Box::new(&expanded),
-        },
-        Form {
-            name: "latents, sizes kept",
-            channels: config.latent_dim,
-            keeps_sizes: true,
-            grid: Box::new(sized),
-        },
-        Form {
-            name: "pixels, sizes kept",
-            channels: config.latent_dim,
-            keeps_sizes: true,
-            grid: Box::new(|region| Ok(pixels(region, factor, block))),
+            grid: Box::new(expanded),
         },
         Form {
             name: "pixels of equal dimension",
             channels: config.latent_dim,
-            keeps_sizes: false,
             grid: Box::new(|region| Ok(pixels(region, factor, block))),
         },
     ];
@@ -260,7 +225,6 @@ fn main() -> Result<(), Failure> {
         forms.push(Form {
             name: "all pixels",
             channels: 3 * alignment * alignment,
-            keeps_sizes: false,
             grid: Box::new(|region| Ok(pixels(region, 1, alignment))),
         });
     }
